@@ -1,0 +1,204 @@
+"""Brings a lab's containers up and takes them away. Labels are the only record of what belongs to a lab."""
+
+import contextlib
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import docker
+from docker.errors import APIError, NotFound
+from docker.types import EndpointConfig, Healthcheck, IPAMConfig, IPAMPool, LogConfig
+from testcontainers.core.config import testcontainers_config
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.network import Network
+from testcontainers.core.waiting_utils import WaitStrategy, WaitStrategyTarget
+
+from labkit import engine, topology
+from labkit.errors import EngineUnsuitable
+from labkit.node import READY_TIMEOUT, Node
+from labkit.parallel import in_parallel
+from labkit.topology import LAB_LABEL, NODE_LABEL, Service, Topology
+
+# Ryuk would remove the lab when the kernel or command that started it ends. Labels and `down` clean up.
+testcontainers_config.ryuk_disabled = True
+
+_SECOND = 1_000_000_000  # the engine's API counts nanoseconds
+_SUBNETS = [f"172.30.{third}" for third in range(77, 97)]
+
+
+class EngineAnswers(WaitStrategy):
+    """Ready when the engine inside the node answers."""
+
+    def __init__(self, lab: str, name: str) -> None:
+        super().__init__()
+        self._lab, self._name = lab, name
+        self.with_startup_timeout(timedelta(seconds=READY_TIMEOUT))
+
+    def wait_until_ready(self, container: WaitStrategyTarget) -> None:
+        Node(container.get_wrapped_container().id, self._name, self._lab).wait_ready(self._startup_timeout)
+
+
+class LabContainer(DockerContainer):
+    """A container of the lab as the topology file describes it."""
+
+    def __init__(self, topology: Topology, service: Service, image: str) -> None:
+        super().__init__(image, name=service.container_name)
+        for source, target, mode in service.volumes:
+            self.with_volume_mapping(source, target, mode)
+        for path in service.tmpfs:
+            self.with_tmpfs_mount(path)
+        if service.is_node:
+            self.waiting_for(EngineAnswers(topology.lab, service.name))
+        health = service.healthcheck
+        self.with_kwargs(
+            hostname=service.hostname,
+            labels=service.labels,
+            network=topology.network,
+            networking_config={
+                topology.network: EndpointConfig("1.41", ipv4_address=service.address, aliases=[service.name])
+            },
+            cap_add=list(service.cap_add),
+            security_opt=list(service.security_opt),
+            cgroupns=service.cgroup,
+            device_cgroup_rules=list(service.device_cgroup_rules),
+            mem_limit=service.memory,
+            pids_limit=service.pids_limit,
+            log_config=LogConfig(type=service.log_driver),
+            healthcheck=Healthcheck(
+                test=list(health.test),
+                interval=health.interval * _SECOND,
+                timeout=health.timeout * _SECOND,
+                retries=health.retries,
+            ),
+        )
+
+
+def containers(client: docker.DockerClient, lab: str | None = None) -> list[dict[str, Any]]:
+    """The engine's entries for all containers of one lab, or of every lab."""
+    found: list[dict[str, Any]] = client.api.containers(all=True, filters=_of(lab))
+    return found
+
+
+def node_entries(client: docker.DockerClient, lab: str) -> dict[str, dict[str, Any]]:
+    """The engine's entries for the lab's nodes, stopped ones too, by the nodes' names."""
+    entries = {
+        entry["Labels"][NODE_LABEL]: entry
+        for entry in containers(client, lab)
+        if NODE_LABEL in entry["Labels"]
+    }
+    return dict(sorted(entries.items()))
+
+
+def labs(client: docker.DockerClient) -> list[str]:
+    """The names of all labs that have left anything on the engine."""
+    entries = [*containers(client), *client.api.networks(filters=_of(None))]
+    entries += client.api.volumes(filters=_of(None))["Volumes"] or []
+    return sorted({entry["Labels"][LAB_LABEL] for entry in entries})
+
+
+def choose_topology(client: docker.DockerClient, lab: str) -> Topology:
+    """The topology of `lab`, on the subnet its network has, else on the first free one."""
+    networks = client.api.networks()
+    if "LABKIT_NET" in os.environ:
+        return _load(lab, os.environ["LABKIT_NET"])
+    own = [entry for entry in networks if (entry.get("Labels") or {}).get(LAB_LABEL) == lab]
+    if own:
+        subnet = own[0]["IPAM"]["Config"][0]["Subnet"]
+        return _load(lab, subnet.rpartition(".")[0])
+    return _load(lab, _SUBNETS[0])
+
+
+def _load(lab: str, prefix: str) -> Topology:
+    return topology.load(env={**os.environ, "LABKIT_LAB": lab, "LABKIT_NET": prefix})
+
+
+def create_network(client: docker.DockerClient, wanted: Topology) -> Topology:
+    """Create the lab's network; on another subnet when the engine says that this one is taken."""
+    if client.api.networks(names=[wanted.network], filters=_of(wanted.lab)):
+        return wanted
+    own_choice = "LABKIT_NET" in os.environ
+    refusals = []
+    for prefix in [os.environ["LABKIT_NET"]] if own_choice else _SUBNETS:
+        chosen = _load(wanted.lab, prefix)
+        network = Network(
+            docker_network_kw={
+                "labels": chosen.network_labels,
+                "driver": "bridge",
+                "ipam": IPAMConfig(pool_configs=[IPAMPool(subnet=str(chosen.subnet))]),
+            }
+        )
+        network.name = chosen.network
+        try:
+            network.create()
+        except APIError as error:
+            if "overlap" not in str(error.explanation):
+                raise
+            refusals.append(f"{chosen.subnet}: {error.explanation}")
+        else:
+            return chosen
+    raise EngineUnsuitable(
+        "no free subnet for the lab's network",
+        evidence=refusals[:3],
+        next_step="docker network prune, or choose one: LABKIT_NET=192.168.77 labkit up",
+    )
+
+
+def create_volumes(client: docker.DockerClient, topology: Topology) -> None:
+    """Create the lab's volumes with their labels; the engine leaves the ones that exist as they are."""
+    for name, labels in topology.volumes.items():
+        client.volumes.create(name, labels=labels)
+
+
+def start_containers(
+    client: docker.DockerClient, topology: Topology, images: dict[str, str], note: Callable[[str], None]
+) -> None:
+    """Create what is missing, start what is stopped, all at once; return when every engine answers."""
+    present = node_entries(client, topology.lab)
+
+    def bring_up(service: Service) -> None:
+        entry = present.get(service.name)
+        if entry is None:
+            LabContainer(topology, service, images[service.image]).start()
+            return
+        node = Node(entry["Id"], service.name, topology.lab)
+        if entry["State"] == "paused":
+            node.unpause()
+        node.start()  # does nothing to a container that runs
+
+    in_parallel(bring_up, topology.services, lambda service: note(f"{service.name} answers"))
+
+
+def remove(client: docker.DockerClient, lab: str) -> list[str]:
+    """Remove everything that carries the lab's label; return what it was. Twice is as good as once."""
+
+    def remove_container(entry: dict[str, Any]) -> None:
+        with contextlib.suppress(NotFound):
+            engine.client().api.remove_container(entry["Id"], force=True, v=True)
+
+    names = []
+    while found := containers(client, lab):  # again: a killed `up` may have had a creation under way
+        in_parallel(remove_container, found)
+        names += [entry["Names"][0].lstrip("/") for entry in found]
+    for volume in client.api.volumes(filters=_of(lab))["Volumes"] or []:
+        with contextlib.suppress(NotFound):
+            client.api.remove_volume(volume["Name"], force=True)
+        names.append(volume["Name"])
+    for network in client.api.networks(filters=_of(lab)):
+        with contextlib.suppress(NotFound):
+            client.api.remove_network(network["Id"])
+        names.append(network["Name"])
+    return names
+
+
+def _of(lab: str | None) -> dict[str, str]:
+    return {"label": f"{LAB_LABEL}={lab}" if lab else LAB_LABEL}
+
+
+def remove_node(client: docker.DockerClient, lab: str, name: str) -> None:
+    """Remove one node's container and the volume of its engine; `start_containers` makes it anew."""
+    entry = node_entries(client, lab)[name]
+    client.api.remove_container(entry["Id"], force=True, v=True)
+    for mount in entry["Mounts"]:
+        if mount["Destination"] == "/var/lib/docker":
+            client.api.remove_volume(mount["Name"], force=True)

@@ -1,0 +1,241 @@
+"""The command `labkit`. Exit codes: 0 done, 1 it failed (message on stderr), 2 wrong usage."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import labkit
+from labkit.console import Story, table
+from labkit.errors import CommandFailed, LabError
+from labkit.topology import DEFAULT_LAB
+
+if TYPE_CHECKING:  # what a command needs it imports itself: `labkit --help` and errors stay instant
+    from labkit.lab import Lab
+
+Run = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        return int(options.run(options))
+    except LabError as error:
+        print(error.story(), file=sys.stderr)
+        return error.exit_code if isinstance(error, CommandFailed) else 1
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if not _is_engine_error(error):
+            raise
+        print(
+            LabError(
+                f"the Docker engine refused: {error}", next_step="labkit doctor, then the same command again"
+            ).story(),
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--lab", metavar="NAME", default=argparse.SUPPRESS, help="which lab (swarm-lab)")
+    parser = argparse.ArgumentParser(
+        prog="labkit", description="Swarm Lab: a real three-node Docker swarm to learn on.", parents=[common]
+    )
+    parser.add_argument("--version", action="version", version=f"labkit {labkit.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+
+    def command(name: str, run: Run, summary: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=summary, description=summary, parents=[common])
+        made.set_defaults(run=run)
+        return made
+
+    start = command("start", _start, "set up everything, start the nodes, open JupyterLab")
+    start.add_argument("--no-browser", action="store_true", help="only print JupyterLab's URL")
+    start.add_argument("--port", type=int, default=8888, help="first port to try (8888)")
+
+    up = command("up", _up, "start the nodes; again: bring back what is missing")
+    up.add_argument("--swarm", action="store_true", help="also form the swarm")
+    up.add_argument("--keep", action="store_true", help="leave a failed start as it is, to look at")
+
+    down = command("down", _down, "remove the lab: containers, networks, volumes")
+    down.add_argument("--all", action="store_true", help="every lab on this engine")
+
+    status = command("status", _status, "show the nodes and their part in the swarm")
+    status.add_argument("--json", action="store_true")
+
+    doctor = command("doctor", _doctor, "try what this machine can do, and say what to do about the rest")
+    doctor.add_argument("--json", action="store_true")
+
+    execute = command("exec", _exec, "run a command on a node")
+    execute.add_argument("node", metavar="NODE")
+    execute.add_argument("command", nargs="+", metavar="COMMAND", help="put -- before it")
+
+    shell = command("shell", _shell, "open a terminal on a node")
+    shell.add_argument("node", metavar="NODE")
+
+    logs = command("logs", _logs, "print a node's log: what its engine says")
+    logs.add_argument("node", metavar="NODE")
+    logs.add_argument("-n", "--lines", type=int, help="only the last LINES")
+
+    command("reset", _reset, "bring the nodes back to bare engines: no swarm, no containers, an empty /lab")
+
+    images = command("images", _images, "list, build or remove the lab's images")
+    images.add_argument("action", nargs="?", choices=("ls", "build", "rm"), default="ls")
+
+    engine = command("engine", _engine, "stop the Docker engine, if labkit started it")
+    engine.add_argument("action", choices=("stop",))
+
+    test = command("test", _test, "run all tests; arguments go to pytest")
+    test.add_argument("pytest", nargs=argparse.REMAINDER, metavar="PYTEST_ARGUMENT")
+    return parser
+
+
+def _start(options: argparse.Namespace) -> int:
+    from labkit import jupyter
+
+    _provide_engine()
+    lab = _lab(options).up()
+    return jupyter.serve(lab.name, port=options.port, browser=not options.no_browser)
+
+
+def _up(options: argparse.Namespace) -> int:
+    _provide_engine()
+    lab = _lab(options).up(swarm=options.swarm, keep=options.keep)
+    flag = _lab_flag(lab.name)
+    print(f"Lab '{lab.name}' is up.   labkit shell manager1{flag}   ·   labkit down{flag}")
+    return 0
+
+
+def _down(options: argparse.Namespace) -> int:
+    from labkit import bringup, engine
+    from labkit.lab import Lab
+
+    labs = [Lab(name) for name in bringup.labs(engine.client())] if options.all else [_lab(options)]
+    for lab in labs:
+        with Story().step(f"Lab '{lab.name}'") as step:
+            removed = lab.down()
+            step.result = f"removed {len(removed)} things" if removed else "nothing was left to remove"
+    if not labs:
+        print("No lab on this engine.")
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from labkit import status
+
+    report = status.report(_lab(options))
+    print(json.dumps(report, indent=2) if options.json else status.words(report))
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from labkit import engine, images
+
+    probes = engine.examine(images.installed_tag(engine.client(), "node"))
+    print(json.dumps(engine.as_json(probes), indent=2) if options.json else engine.table(probes))
+    return 0
+
+
+def _exec(options: argparse.Namespace) -> int:
+    from labkit import terminal
+
+    return terminal.attach_streams(_lab(options).node(options.node), options.command)
+
+
+def _shell(options: argparse.Namespace) -> int:
+    from labkit import terminal
+
+    return terminal.open_shell(_lab(options).node(options.node))
+
+
+def _logs(options: argparse.Namespace) -> int:
+    sys.stdout.write(_lab(options).node(options.node).logs(options.lines))
+    return 0
+
+
+def _reset(options: argparse.Namespace) -> int:
+    lab = _lab(options)
+    with Story().step(f"Lab '{lab.name}'") as step:
+        lab.reset()
+        step.result = "every node is a bare engine again"
+    return 0
+
+
+def _images(options: argparse.Namespace) -> int:
+    from labkit import engine, images
+
+    if options.action == "build":
+        _provide_engine()
+        with Story().step("Image node") as step:
+            step.result = images.ensure(engine.client(), "node", step.note)
+    elif options.action == "rm":
+        for tag in images.remove_all(engine.client()):
+            print(f"removed {tag}")
+    else:
+        rows = [
+            (image.tag, f"{image.size / 1e6:.0f} MB", image.origin, "" if image.current else "outdated")
+            for image in images.installed(engine.client())
+        ]
+        print(table(rows, ("IMAGE", "SIZE", "MADE FROM", "")))
+    return 0
+
+
+def _engine(_: argparse.Namespace) -> int:
+    from labkit import engine
+
+    engine.stop(print)
+    return 0
+
+
+def _test(options: argparse.Namespace) -> int:
+    from labkit import testing
+
+    _provide_engine()
+    return testing.run(options.pytest)
+
+
+def _lab(options: argparse.Namespace) -> "Lab":
+    from labkit.lab import Lab
+
+    return Lab(getattr(options, "lab", None))
+
+
+def _lab_flag(name: str) -> str:
+    return "" if name == DEFAULT_LAB else f" --lab {name}"
+
+
+def _provide_engine() -> None:
+    from labkit import engine
+
+    engine.ensure(print, _ask if sys.stdin.isatty() and sys.stdout.isatty() else None)
+
+
+def _ask(question: str) -> bool:
+    return input(f"{question} [Y/n] ").strip().lower() in ("", "y", "yes")
+
+
+def _is_engine_error(error: Exception) -> bool:
+    from docker.errors import DockerException
+    from requests import RequestException
+
+    return isinstance(error, DockerException | RequestException)
+
+
+def _as_interrupt(*_: Any) -> None:
+    """SIGTERM ends a command as Ctrl-C does, so that it cleans up."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,21 @@
+"""The outer Docker engine: found, provided where none is, and probed for what its kernel can do."""
+
+from labkit.engine.daemon import stop
+from labkit.engine.find import client, find, forget
+from labkit.engine.install import ensure
+from labkit.engine.places import Endpoint
+from labkit.engine.probes import Probe, as_json, examine, require, table
+
+__all__ = [
+    "Endpoint",
+    "Probe",
+    "as_json",
+    "client",
+    "ensure",
+    "examine",
+    "find",
+    "forget",
+    "require",
+    "stop",
+    "table",
+]

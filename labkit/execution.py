@@ -1,0 +1,92 @@
+"""A process inside a container, attached through the engine's exec API: frames out, bytes in, exit code.
+
+The one place that speaks the attach protocol; `Node.run`, the terminal and the tunnel stand on it.
+"""
+
+import contextlib
+import socket
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import docker
+
+STDOUT, STDERR = 1, 2
+
+
+class Execution:
+    """Starts `command` (an argument vector) in a container and attaches to it.
+
+    With `tty` the output is one raw stream, otherwise the engine frames it: 8 bytes of stream number and
+    length, then the payload (Docker Engine API, "Attach to a container", stream format).
+    """
+
+    def __init__(
+        self,
+        client: docker.DockerClient,
+        container_id: str,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        stdin: bool = False,
+        tty: bool = False,
+    ) -> None:
+        self._api = client.api
+        self.tty = tty
+        created = self._api.exec_create(
+            container_id, list(command), environment=dict(env or {}), stdin=stdin, tty=tty
+        )
+        self.id: str = created["Id"]
+        raw = self._api.exec_start(self.id, tty=tty, socket=True)
+        # docker-py hands out the raw socket, but the reply's header was read through a buffer, which may
+        # already hold the first frames: read on from that buffer. It keeps the reply on the socket object.
+        self._reader: Any = raw._response.raw._fp.fp
+        self._socket: socket.socket = getattr(raw, "_sock", raw)
+
+    def frames(self) -> Iterator[tuple[int, bytes]]:
+        """Yield (stream number, bytes) as they come, until the process ends or `close` is called."""
+        while True:
+            frame = self.read_frame()
+            if frame is None:
+                return
+            yield frame
+
+    def read_frame(self) -> tuple[int, bytes] | None:
+        """Wait for the next frame; None at the end of the output."""
+        if self.tty:
+            data = self._reader.read1(65536)
+            return (STDOUT, data) if data else None
+        header = self._reader.read(8)
+        if len(header) < 8:
+            return None
+        stream, length = struct.unpack(">BxxxL", header)
+        return stream, self._reader.read(length)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes to the process's standard input."""
+        self._socket.sendall(data)
+
+    def close_stdin(self) -> None:
+        """End the process's standard input; its output still comes."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def settimeout(self, seconds: float | None) -> None:
+        self._socket.settimeout(seconds)
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Tell the process's terminal its size in characters."""
+        self._api.exec_resize(self.id, height=rows, width=columns)
+
+    def exit_code(self) -> int:
+        """The process's exit code; call it after the output has ended."""
+        return int(self._api.exec_inspect(self.id)["ExitCode"] or 0)
+
+    def close(self) -> None:
+        """Drop the connection. A process that reads or writes it notices; others run on."""
+        with contextlib.suppress(OSError):  # the other side was faster
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._reader.close()

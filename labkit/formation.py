@@ -1,0 +1,91 @@
+"""Forms the lab's swarm from bare engines, and dissolves it to bare engines again."""
+
+from collections.abc import Collection, Mapping
+
+import docker
+import requests
+from docker.errors import DockerException
+
+from labkit.errors import LabError
+from labkit.node import Node
+from labkit.parallel import in_parallel
+from labkit.topology import Service, Topology
+
+_PORT = 2377
+_BARE = "inactive"
+
+# What learners add with `ip link`, and what they leave in /lab; the engine's own things go through its API.
+_TIDY = r"""
+for link in /sys/class/net/*; do
+    case ${link##*/} in
+        lo | eth* | docker* | veth* | br-*) ;;
+        *) ip link delete "${link##*/}" 2>/dev/null || : ;;  # the kernel's own tunnels cannot be deleted
+    esac
+done
+find /lab -mindepth 1 -delete
+"""
+
+
+def form(nodes: Mapping[str, Node], topology: Topology) -> None:
+    """Make one swarm of all nodes, in the roles of the topology; those in a swarm stay as they are."""
+    services = sorted(topology.nodes, key=lambda service: service.role != "manager")
+    first = services[0]
+    leader = nodes[first.name].api
+    if _state(leader) == _BARE:
+        leader.init_swarm(advertise_addr=first.address)
+    tokens = leader.inspect_swarm()["JoinTokens"]
+
+    def join(service: Service) -> None:
+        api = nodes[service.name].api
+        if _state(api) == _BARE:
+            api.join_swarm(
+                [f"{first.address}:{_PORT}"],
+                tokens[service.role.capitalize()],
+                advertise_addr=service.address,
+            )
+
+    in_parallel(join, services[1:])
+
+
+def dissolve(nodes: Collection[Node]) -> list[str]:
+    """Take the nodes out of their swarm and remove what was made on them, images apart.
+
+    Returns the names of nodes that could not be brought back to that state.
+    """
+    failed: list[str] = []
+
+    def clean(node: Node) -> None:
+        try:
+            _clean(node)
+        except (LabError, DockerException, requests.RequestException, OSError):
+            failed.append(node.name)
+
+    # Workers first: one that leaves after its manager has gone waits 5 s for it.
+    managers = [node for node in nodes if _controls(node)]
+    in_parallel(clean, [node for node in nodes if node not in managers])
+    in_parallel(clean, managers)
+    return failed
+
+
+def _clean(node: Node) -> None:
+    api = node.api
+    if _state(api) != _BARE:
+        api.leave_swarm(force=True)
+    for container in api.containers(all=True):
+        api.remove_container(container["Id"], v=True, force=True)
+    for plugin in api.plugins():
+        api.remove_plugin(plugin["Name"], force=True)
+    api.prune_networks()
+    api.prune_volumes(filters={"all": True})
+    node.run(_TIDY, quiet=True, timeout=20)
+
+
+def _state(api: docker.APIClient) -> str:
+    return str(api.info()["Swarm"]["LocalNodeState"])
+
+
+def _controls(node: Node) -> bool:
+    try:
+        return bool(node.api.info()["Swarm"]["ControlAvailable"])
+    except (LabError, DockerException, requests.RequestException, OSError):
+        return False

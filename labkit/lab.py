@@ -1,0 +1,195 @@
+"""`Lab`: one named lab. Remembers nothing but its name; labels on the engine are the truth."""
+
+import contextlib
+import difflib
+import os
+
+import requests
+from docker.errors import DockerException
+
+from labkit import bringup, checks, engine, formation, images, model, topology
+from labkit.checks import Check, Verdict
+from labkit.console import Story
+from labkit.course import chapters, exercises
+from labkit.deadline import Deadline
+from labkit.errors import LabError, LabNotRunning, NoSuchNode, NotConverged
+from labkit.lock import lab_lock
+from labkit.model import Snapshot
+from labkit.node import Node
+
+
+class Lab:
+    """A lab of Docker engines in containers, found by its name.
+
+    `name` defaults to LABKIT_LAB, else `swarm-lab`.
+    """
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name or os.environ.get("LABKIT_LAB") or topology.DEFAULT_LAB
+        self._nodes: dict[str, Node] = {}
+
+    def __repr__(self) -> str:
+        return f"<Lab {self.name}>"
+
+    # -- life cycle ---------------------------------------------------------------------------------
+
+    def up(self, *, swarm: bool = False, keep: bool = False, story: Story | None = None) -> "Lab":
+        """Bring every node up, whatever state the lab is in; form the swarm too when `swarm` is true.
+
+        A lab that is up costs a look. What a failed first start has made is removed unless `keep`.
+        Raises EngineNotFound, EngineUnsuitable, TopologyInvalid, ImageUnavailable, NotConverged, LabBusy.
+        """
+        story = story or Story()
+        with lab_lock(self.name, say=story.say):
+            with story.step("Docker engine") as step:
+                client = engine.client()
+                step.result = f"{client.version()['Version']} at {engine.find().url}"
+            wanted = bringup.choose_topology(client, self.name)
+            fresh = not bringup.containers(client, self.name)
+            try:
+                built = {}
+                for image in sorted({service.image for service in wanted.services}):
+                    with story.step(f"Image {image}") as step:
+                        built[image] = images.ensure(client, image.rpartition("/")[2], step.note)
+                        step.result = built[image].rpartition(":")[2]
+                with story.step("Network and volumes") as step:
+                    wanted = bringup.create_network(client, wanted)
+                    bringup.create_volumes(client, wanted)
+                    step.result = str(wanted.subnet)
+                with story.step(f"{len(wanted.services)} nodes") as step:
+                    bringup.start_containers(client, wanted, built, step.note)
+                    step.result = " ".join(service.name for service in wanted.services)
+                if swarm:
+                    with story.step("Swarm") as step:
+                        formation.form(self.nodes, wanted)
+                        self.wait(checks.nodes_ready(len(wanted.nodes)))
+                        step.result = f"{len(wanted.nodes)} nodes ready"
+            except BaseException as error:
+                self._tell_why(error)
+                if fresh and not keep:
+                    story.say("   removing what was started (--keep leaves it)")
+                    bringup.remove(client, self.name)
+                raise
+        return self
+
+    def _tell_why(self, error: BaseException) -> None:
+        """Add the last log lines of every node that did not come up to a failure's evidence."""
+        if not isinstance(error, LabError):
+            return
+        for node in self.nodes.values():
+            if node.container.status != "running" or node.name in error.what:
+                lines = node.logs(15).splitlines()
+                error.evidence += (f"log of {node.name}:", *(f"  {line}" for line in lines))
+
+    def down(self) -> list[str]:
+        """Remove every container, volume and network of the lab; return their names. Twice is fine."""
+        with lab_lock(self.name):
+            removed = bringup.remove(engine.client(), self.name)
+        self._nodes.clear()
+        return removed
+
+    def reset(self) -> "Lab":
+        """Bring every node back to how `up` left it: no swarm, no containers, an empty /lab; images stay.
+
+        A node that cannot be cleaned is rebuilt.
+        """
+        quiet = Story(quiet=True)
+        self.up(story=quiet)
+        with lab_lock(self.name):
+            nodes = self.nodes
+            for name in formation.dissolve(nodes.values()):
+                bringup.remove_node(nodes[name].client, self.name, name)
+        return self.up(story=quiet)
+
+    # -- nodes --------------------------------------------------------------------------------------
+
+    @property
+    def nodes(self) -> dict[str, Node]:
+        """The lab's nodes by name, stopped ones too; empty when the lab is down."""
+        return {name: node for name, (node, _) in self._find().items()}
+
+    def node(self, name: str) -> Node:
+        """One node. Raises NoSuchNode with the closest name, LabNotRunning when the lab is down."""
+        nodes = self.nodes
+        if not nodes:
+            raise self._not_running()
+        if name not in nodes:
+            close = difflib.get_close_matches(name, nodes, n=1, cutoff=0.5)
+            raise NoSuchNode(
+                f"lab '{self.name}' has no node '{name}'",
+                evidence=[f"its nodes: {', '.join(nodes)}"],
+                next_step=f"did you mean {close[0]}?" if close else f"use one of {', '.join(nodes)}",
+            )
+        return nodes[name]
+
+    def require_up(self) -> "Lab":
+        """Return self when every node runs. Raises LabNotRunning."""
+        found = self._find()
+        if not found:
+            raise self._not_running()
+        stopped = [f"{name} is {state}" for name, (_, state) in found.items() if state != "running"]
+        if stopped:
+            raise LabNotRunning(
+                f"lab '{self.name}' is only partly up", evidence=stopped, next_step=self._command("up")
+            )
+        return self
+
+    def _find(self) -> dict[str, tuple[Node, str]]:
+        """Nodes with their containers' states. A Node lives as long as its container: it holds a tunnel."""
+        found = {}
+        for name, entry in bringup.node_entries(engine.client(), self.name).items():
+            known = self._nodes.get(name)
+            if known is None or known.container_id != entry["Id"]:
+                known = self._nodes[name] = Node(entry["Id"], name, self.name)
+            found[name] = (known, entry["State"])
+        return found
+
+    def _not_running(self) -> LabNotRunning:
+        return LabNotRunning(f"lab '{self.name}' is not running", next_step=self._command("up"))
+
+    def _command(self, verb: str) -> str:
+        return f"labkit {verb}" + (f" --lab {self.name}" if self.name != topology.DEFAULT_LAB else "")
+
+    # -- what is so ---------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """The swarm as its nodes see it now. A node that does not answer shows as such; it is no error."""
+        engines, apis = [], []
+        for name, (node, state) in self._find().items():
+            info = None
+            if state == "running":
+                with contextlib.suppress(requests.RequestException, DockerException, LabError, OSError):
+                    info = node.api.info()
+            engines.append(model.parse_engine(name, state, info))
+            if engines[-1].manager:
+                apis.append(node.api)
+        for api in apis:
+            with contextlib.suppress(requests.RequestException, DockerException, OSError):
+                return model.parse(engines, api.nodes(), api.services(), api.tasks())
+        return Snapshot(engines={engine.name: engine for engine in engines}, quorum=False if apis else None)
+
+    def wait(self, *wanted: Check, timeout: float = 60) -> Snapshot:
+        """Wait until every check holds in one snapshot, and return it.
+
+        Raises NotConverged after `timeout` seconds, with what each failing check was missing.
+        """
+        for _ in Deadline(timeout).attempts():
+            snapshot = self.snapshot()
+            verdicts = [check(snapshot) for check in wanted]
+            if all(verdicts):
+                return snapshot
+        raise NotConverged(
+            f"lab '{self.name}' did not get there within {timeout:g} s",
+            evidence=[str(verdict) for verdict in verdicts if not verdict],
+            next_step=f"look at `docker node ls` and `docker service ps`, or at `{self._command('logs')} NODE`",
+        )
+
+    # -- the course ---------------------------------------------------------------------------------
+
+    def begin(self, chapter: str) -> Snapshot:
+        """Bring the lab, from any state, to the starting state of a chapter such as `create-a-swarm`."""
+        return chapters.begin(self, chapter)
+
+    def check(self, exercise: str) -> Verdict:
+        """Grade an exercise such as `create.1` by looking at the swarm. Raises NotSolved."""
+        return exercises.check(self, exercise)

@@ -1,0 +1,320 @@
+"""One node of the lab, a container with a Docker engine in it: run commands on it, stop and start it."""
+
+import codecs
+import queue
+import shlex
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import docker
+from docker.errors import APIError
+from docker.models.containers import Container
+
+from labkit import engine, tunnel
+from labkit.deadline import Deadline
+from labkit.errors import CommandFailed, CommandTimedOut, LabNotRunning
+from labkit.execution import STDERR, Execution
+
+DEFAULT_TIMEOUT = 120.0
+READY_TIMEOUT = 90.0
+
+# A run is marked in its environment, which all its processes inherit: that finds them again on the node,
+# whatever they did to their process group, to tell what still runs and to stop it.
+_MARK = "LABKIT_RUN"
+_LIST_RUN = f'grep -lsxz "{_MARK}=$1" /proc/[0-9]*/environ | cut -d/ -f3'
+_SHOW_RUN = f'ps -o etime=,args= -p "$({_LIST_RUN} | paste -sd,)"'
+_STOP_RUN = f"""
+for signal in INT TERM KILL; do
+    pids=$({_LIST_RUN})
+    [ -n "$pids" ] || exit 0
+    kill -s $signal $pids 2>/dev/null
+    for _ in $(seq 20); do [ -n "$({_LIST_RUN})" ] || exit 0; sleep 0.05; done
+done"""
+
+Sink = Callable[[str, str, str], None]
+"""Takes output as it comes: the node's name, `stdout` or `stderr`, the text."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command on a node did. `duration` in seconds."""
+
+    node: str
+    command: str
+    exit_code: int
+    stdout: str
+    stderr: str
+    duration: float
+
+    def __repr__(self) -> str:
+        return f"<{self.node}: exit {self.exit_code}, {self.duration:.2f} s>"
+
+
+class Node:
+    """A node, found by its labels. It keeps no state of its own: the container is the truth.
+
+    Made by `Lab.node` and `Lab.nodes`.
+    """
+
+    def __init__(self, container_id: str, name: str, lab: str) -> None:
+        self.container_id, self.name, self.lab = container_id, name, lab
+        self._local = threading.local()  # docker-py clients are not safe across threads
+
+    def __repr__(self) -> str:
+        return f"<Node {self.name} of lab {self.lab}>"
+
+    @property
+    def client(self) -> docker.DockerClient:
+        """This thread's client of the outer engine."""
+        if not hasattr(self._local, "client"):
+            self._local.client = engine.client()
+        client: docker.DockerClient = self._local.client
+        return client
+
+    @property
+    def container(self) -> Container:
+        """The node's container as it is now. Raises LabNotRunning when it is gone."""
+        try:
+            return self.client.containers.get(self.container_id)
+        except docker.errors.NotFound:
+            raise LabNotRunning(f"{self.name} of lab '{self.lab}' is gone", next_step=_up(self.lab)) from None
+
+    @property
+    def api(self) -> docker.APIClient:
+        """A client of the engine inside the node, one per thread, through `docker system dial-stdio`."""
+        if not hasattr(self._local, "api"):
+            self._local.api = tunnel.open_api(self.client, self.container_id)
+        api: docker.APIClient = self._local.api
+        return api
+
+    def run(
+        self,
+        command: str,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        check: bool = True,
+        quiet: bool = False,
+    ) -> Result:
+        """Run a shell command on the node; print its output as it comes unless `quiet`.
+
+        The shell is `bash -e`: the first command that fails ends it. Raises CommandFailed when it exits
+        with a code other than 0 (unless `check` is false), CommandTimedOut after `timeout` seconds,
+        LabNotRunning when the node does not run. An interrupt stops the command on the node too.
+        """
+        return run_on([self], command, timeout=timeout, check=check, sink=None if quiet else write_through)[0]
+
+    def wait_ready(self, timeout: float = READY_TIMEOUT) -> None:
+        """Wait until the node's engine answers. Raises CommandFailed or CommandTimedOut."""
+        self.run("node-ready", timeout=timeout, quiet=True)
+
+    def logs(self, lines: int | None = None) -> str:
+        """The node's own log (its engine's), the last `lines` of it or all."""
+        return self.container.logs(tail=lines if lines is not None else "all").decode(errors="replace")
+
+    def stop(self, timeout: int = 20) -> None:
+        """Shut the node down as a machine is shut down; after `timeout` seconds it loses power."""
+        self.container.stop(timeout=timeout)
+
+    def kill(self) -> None:
+        """Cut the node's power: no goodbye to the swarm."""
+        self.container.kill()
+
+    def start(self) -> None:
+        """Start a stopped node and wait until its engine answers."""
+        self.container.start()
+        self.wait_ready()
+
+    def pause(self) -> None:
+        """Freeze every process of the node."""
+        self.container.pause()
+
+    def unpause(self) -> None:
+        """Let a frozen node go on."""
+        self.container.unpause()
+
+
+def write_through(_node: str, stream: str, text: str) -> None:
+    """Print output unchanged, colours and all, to this process's stream of the same name."""
+    target = sys.stderr if stream == "stderr" else sys.stdout
+    target.write(text)
+    target.flush()
+
+
+def run_on(
+    nodes: Sequence[Node],
+    command: str,
+    *,
+    timeout: float = DEFAULT_TIMEOUT,
+    check: bool = True,
+    sink: Sink | None = None,
+) -> list[Result]:
+    """Run one command on several nodes at once; hand output to `sink` from the calling thread.
+
+    Raises as `Node.run` does; with several nodes the first failure in the order of `nodes`.
+    """
+    output: queue.SimpleQueue[tuple[_Running, int, bytes] | _Running] = queue.SimpleQueue()
+    deadline = Deadline(timeout)
+    running: list[_Running] = []
+    try:
+        for node in nodes:
+            running.append(_Running(node, command, output))
+        left = len(running)
+        while left:
+            try:
+                item = output.get(timeout=deadline.left)
+            except queue.Empty:
+                raise _timed_out([run for run in running if not run.done], timeout) from None
+            if isinstance(item, _Running):
+                left -= 1
+                for stream, text in item.finish():
+                    if sink:
+                        sink(item.node.name, stream, text)
+            else:
+                run, number, data = item
+                stream, text = run.decode(number, data)
+                if sink and text:
+                    sink(run.node.name, stream, text)
+    except BaseException:
+        for run in running:
+            run.stop()
+        raise
+    results = [run.result() for run in running]
+    if check:
+        for result in results:
+            if result.exit_code:
+                raise failure(result)
+    return results
+
+
+class _Running:
+    """A command under way on one node; its own thread reads the output into the caller's queue."""
+
+    def __init__(
+        self,
+        node: Node,
+        command: str,
+        output: "queue.SimpleQueue[tuple[_Running, int, bytes] | _Running]",
+    ) -> None:
+        self.node, self.command, self.done = node, command, False
+        self._text: dict[str, list[str]] = {"stdout": [], "stderr": []}
+        self._decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in self._text}
+        self._started = time.monotonic()
+        self._ended = self._started
+        self._process, self._mark = marked(node, ["bash", "-ec", command])
+        self._reader = threading.Thread(target=self._read, args=(output,), daemon=True)
+        self._reader.start()
+
+    def _read(self, output: "queue.SimpleQueue[tuple[_Running, int, bytes] | _Running]") -> None:
+        try:
+            for number, data in self._process.frames():
+                output.put((self, number, data))
+        except (OSError, ValueError):
+            pass  # the connection was closed by `stop`, or the node died: the exit code tells
+        finally:
+            self._ended = time.monotonic()
+            output.put(self)
+
+    def decode(self, number: int, data: bytes, final: bool = False) -> tuple[str, str]:
+        stream = "stderr" if number == STDERR else "stdout"
+        text = self._decoders[stream].decode(data, final)
+        self._text[stream].append(text)
+        return stream, text
+
+    def finish(self) -> list[tuple[str, str]]:
+        """Mark the end of the output; returns what incomplete characters were left in it."""
+        self.done = True
+        rest = [self.decode(number, b"", final=True) for number in (1, STDERR)]
+        return [(stream, text) for stream, text in rest if text]
+
+    def result(self) -> Result:
+        return Result(
+            node=self.node.name,
+            command=self.command,
+            exit_code=self._process.exit_code(),
+            stdout="".join(self._text["stdout"]),
+            stderr="".join(self._text["stderr"]),
+            duration=self._ended - self._started,
+        )
+
+    def still_running(self) -> str:
+        """The processes of this run that are alive on the node, with their age."""
+        return _ask(self.node, _SHOW_RUN, self._mark)
+
+    def stop(self) -> None:
+        """Stop the command on the node, unless it has ended."""
+        if not self.done:
+            stop_marked(self.node, self._mark)
+            self._process.close()
+
+
+def marked(
+    node: Node,
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    stdin: bool = False,
+    tty: bool = False,
+) -> tuple[Execution, str]:
+    """Start an argument vector on a node; return it attached, with the mark that `stop_marked` takes.
+
+    Raises LabNotRunning when the node does not run.
+    """
+    mark = uuid.uuid4().hex
+    try:
+        process = Execution(
+            node.client, node.container_id, command, env={**(env or {}), _MARK: mark}, stdin=stdin, tty=tty
+        )
+    except APIError as error:
+        if error.status_code not in (404, 409):
+            raise
+        status = node.container.status
+        verb = "unpause" if status == "paused" else "start"
+        raise LabNotRunning(
+            f"{node.name} does not run: its container is {status}",
+            evidence=[str(error.explanation)],
+            next_step=f"lab.node('{node.name}').{verb}()   or in a terminal: {_up(node.lab)}",
+        ) from None
+    return process, mark
+
+
+def stop_marked(node: Node, mark: str) -> None:
+    """Stop every process of a run on the node: SIGINT, then SIGTERM, then SIGKILL, a second apart."""
+    _ask(node, _STOP_RUN, mark)
+
+
+def _ask(node: Node, script: str, mark: str) -> str:
+    try:
+        asked = Execution(node.client, node.container_id, ["bash", "-c", script, "labkit", mark])
+        return b"".join(data for _, data in asked.frames()).decode(errors="replace")
+    except (APIError, OSError):
+        return ""  # the node is down, and its processes with it
+
+
+def failure(result: Result) -> CommandFailed:
+    """The error for a command that exited with a code other than 0."""
+    said = result.stderr.strip() or result.stdout.strip()
+    return CommandFailed(
+        f"on {result.node}, `{result.command.strip()}` exited {result.exit_code}",
+        exit_code=result.exit_code,
+        evidence=said.splitlines()[-10:],
+    )
+
+
+def _timed_out(running: list[_Running], timeout: float) -> CommandTimedOut:
+    names = ", ".join(run.node.name for run in running)
+    command = running[0].command.strip()
+    return CommandTimedOut(
+        f"on {names}, `{command}` still ran after {timeout:g} s and was stopped",
+        evidence=[
+            f"{run.node.name}: {line.strip()}" for run in running for line in run.still_running().splitlines()
+        ],
+        next_step="give it longer with --timeout SECONDS (in Python: timeout=…), or see what it waits for",
+    )
+
+
+def _up(lab: str) -> str:
+    return shlex.join(["labkit", "up", *(["--lab", lab] if lab != "swarm-lab" else [])])

@@ -1,0 +1,97 @@
+"""Joins this process's terminal or standard streams to a process on a node."""
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import sys
+import termios
+import threading
+import tty
+from collections.abc import Iterator, Sequence
+
+from labkit.errors import LabError
+from labkit.execution import STDERR, Execution
+from labkit.node import Node, marked, stop_marked
+
+_CHUNK = 65536
+
+
+def attach_streams(node: Node, command: Sequence[str]) -> int:
+    """Run an argument vector on a node with this process's stdin, stdout and stderr; return its exit code.
+
+    An interrupt stops it on the node too.
+    """
+    process, mark = marked(node, command, stdin=True)
+    threading.Thread(target=_feed, args=(process,), daemon=True).start()
+    try:
+        for number, data in process.frames():
+            stream = sys.stderr.buffer if number == STDERR else sys.stdout.buffer
+            stream.write(data)
+            stream.flush()
+    except BaseException:
+        stop_marked(node, mark)
+        raise
+    return process.exit_code()
+
+
+def open_shell(node: Node) -> int:
+    """Open a login shell on a node in this terminal; return its exit code.
+
+    Raises LabError when standard input or output is no terminal.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise LabError(
+            "labkit shell needs a terminal, and this is none",
+            next_step=f"labkit exec {node.name} -- COMMAND",
+        )
+    process, mark = marked(
+        node, ["bash", "-l"], env={"TERM": os.environ.get("TERM", "xterm")}, stdin=True, tty=True
+    )
+    try:
+        with _raw_mode(), _resizing(process):
+            while True:
+                ready, _, _ = select.select([sys.stdin, process], [], [])
+                if sys.stdin in ready:
+                    process.write(os.read(sys.stdin.fileno(), _CHUNK))
+                if process in ready:
+                    frame = process.read_frame()
+                    if frame is None:
+                        break
+                    os.write(sys.stdout.fileno(), frame[1])
+    except BaseException:
+        stop_marked(node, mark)
+        raise
+    return process.exit_code()
+
+
+def _feed(process: Execution) -> None:
+    with contextlib.suppress(OSError):  # the process ended before its input did
+        while data := os.read(sys.stdin.fileno(), _CHUNK):
+            process.write(data)
+        process.close_stdin()
+
+
+@contextlib.contextmanager
+def _raw_mode() -> Iterator[None]:
+    before = termios.tcgetattr(sys.stdin)
+    tty.setraw(sys.stdin)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+@contextlib.contextmanager
+def _resizing(process: Execution) -> Iterator[None]:
+    def resize(*_: object) -> None:
+        size = shutil.get_terminal_size()
+        process.resize(size.lines, size.columns)
+
+    before = signal.signal(signal.SIGWINCH, resize)
+    resize()
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGWINCH, before)
