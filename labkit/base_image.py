@@ -9,7 +9,7 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException, ImageNotFound
 
-from labkit import apt
+from labkit import system
 from labkit.errors import ImageUnavailable
 from labkit.state import state_dir
 
@@ -30,12 +30,14 @@ def make(client: docker.DockerClient, tag: str, folder: Path, say: Say) -> None:
     if pull_error is None:
         return
     say("no registry answers: making the base from a Debian mirror")
-    if not shutil.which("mmdebstrap") and not apt.install(["mmdebstrap"], say):
-        raise ImageUnavailable(
-            f"{UPSTREAM} cannot be pulled, and mmdebstrap, which could make it, is not installed",
-            evidence=[pull_error],
-            next_step="sudo apt-get install mmdebstrap   (Debian, Ubuntu), or connect to a registry",
-        )
+    if not shutil.which("mmdebstrap"):
+        if not (shutil.which("apt-get") and os.geteuid() == 0):
+            raise ImageUnavailable(
+                f"{UPSTREAM} cannot be pulled, and mmdebstrap, which could make it, is not installed",
+                evidence=[pull_error],
+                next_step="sudo apt-get install mmdebstrap   (Debian, Ubuntu), or connect to a registry",
+            )
+        system.apt_install(["mmdebstrap"], say)
     scratch = state_dir() / "build"
     shutil.rmtree(scratch, ignore_errors=True)  # what a killed build left
     scratch.mkdir(parents=True)

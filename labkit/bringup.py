@@ -2,19 +2,18 @@
 
 import contextlib
 import os
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import docker
 from docker.errors import APIError, NotFound
-from docker.types import EndpointConfig, Healthcheck, IPAMConfig, IPAMPool, LogConfig
+from docker.types import EndpointConfig, IPAMConfig, IPAMPool, LogConfig
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 from testcontainers.core.waiting_utils import WaitStrategy, WaitStrategyTarget
 
-from labkit import engine, topology
+from labkit import engine, hint, topology
 from labkit.errors import EngineUnsuitable
 from labkit.node import READY_TIMEOUT, Node
 from labkit.parallel import in_parallel
@@ -23,7 +22,6 @@ from labkit.topology import LAB_LABEL, NODE_LABEL, Service, Topology
 # Ryuk would remove the lab when the kernel or command that started it ends. Labels and `down` clean up.
 testcontainers_config.ryuk_disabled = True
 
-_SECOND = 1_000_000_000  # the engine's API counts nanoseconds
 _SUBNETS = [f"172.30.{third}" for third in range(77, 97)]
 
 
@@ -40,7 +38,10 @@ class EngineAnswers(WaitStrategy):
 
 
 class LabContainer(DockerContainer):
-    """A container of the lab as the topology file describes it."""
+    """A container of the lab as the topology file describes it, without its health check.
+
+    `EngineAnswers` waits instead: probes that run for as long as the lab would cost too much.
+    """
 
     def __init__(self, topology: Topology, service: Service, image: str) -> None:
         super().__init__(image, name=service.container_name)
@@ -50,7 +51,6 @@ class LabContainer(DockerContainer):
             self.with_tmpfs_mount(path)
         if service.is_node:
             self.waiting_for(EngineAnswers(topology.lab, service.name))
-        health = service.healthcheck
         self.with_kwargs(
             hostname=service.hostname,
             labels=service.labels,
@@ -65,12 +65,6 @@ class LabContainer(DockerContainer):
             mem_limit=service.memory,
             pids_limit=service.pids_limit,
             log_config=LogConfig(type=service.log_driver),
-            healthcheck=Healthcheck(
-                test=list(health.test),
-                interval=health.interval * _SECOND,
-                timeout=health.timeout * _SECOND,
-                retries=health.retries,
-            ),
         )
 
 
@@ -140,7 +134,7 @@ def create_network(client: docker.DockerClient, wanted: Topology) -> Topology:
     raise EngineUnsuitable(
         "no free subnet for the lab's network",
         evidence=refusals[:3],
-        next_step="docker network prune, or choose one: LABKIT_NET=192.168.77 labkit up",
+        next_step=f"docker network prune, or choose one: LABKIT_NET=192.168.77 {hint.command('up')}",
     )
 
 
@@ -150,9 +144,7 @@ def create_volumes(client: docker.DockerClient, topology: Topology) -> None:
         client.volumes.create(name, labels=labels)
 
 
-def start_containers(
-    client: docker.DockerClient, topology: Topology, images: dict[str, str], note: Callable[[str], None]
-) -> None:
+def start_containers(client: docker.DockerClient, topology: Topology, images: dict[str, str]) -> None:
     """Create what is missing, start what is stopped, all at once; return when every engine answers."""
     present = node_entries(client, topology.lab)
 
@@ -166,7 +158,7 @@ def start_containers(
             node.unpause()
         node.start()  # does nothing to a container that runs
 
-    in_parallel(bring_up, topology.services, lambda service: note(f"{service.name} answers"))
+    in_parallel(bring_up, topology.services)
 
 
 def remove(client: docker.DockerClient, lab: str) -> list[str]:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import labkit
+from labkit import hint
 from labkit.console import Story, table
 from labkit.errors import CommandFailed, LabError
-from labkit.topology import DEFAULT_LAB
 
 if TYPE_CHECKING:  # what a command needs it imports itself: `labkit --help` and errors stay instant
     from labkit.lab import Lab
@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(
             LabError(
-                f"the Docker engine refused: {error}", next_step="labkit doctor, then the same command again"
+                f"the Docker engine refused: {error}",
+                next_step=f"{hint.command('doctor')}, then the same command again",
             ).story(),
             file=sys.stderr,
         )
@@ -112,8 +113,8 @@ def _start(options: argparse.Namespace) -> int:
 def _up(options: argparse.Namespace) -> int:
     _provide_engine()
     lab = _lab(options).up(swarm=options.swarm, keep=options.keep)
-    flag = _lab_flag(lab.name)
-    print(f"Lab '{lab.name}' is up.   labkit shell manager1{flag}   ·   labkit down{flag}")
+    shell, down = hint.command("shell", "manager1", lab=lab.name), hint.command("down", lab=lab.name)
+    print(f"Lab '{lab.name}' is up.   a terminal on a node: {shell}   remove it: {down}")
     return 0
 
 
@@ -209,10 +210,6 @@ def _lab(options: argparse.Namespace) -> "Lab":
     from labkit.lab import Lab
 
     return Lab(getattr(options, "lab", None))
-
-
-def _lab_flag(name: str) -> str:
-    return "" if name == DEFAULT_LAB else f" --lab {name}"
 
 
 def _provide_engine() -> None:

@@ -47,6 +47,10 @@ class EngineNotFound(LabError):
     """No Docker engine answered at any place where users have one."""
 
 
+class SetupFailed(LabError):
+    """A command of this machine's own system, such as apt-get, failed while labkit set the machine up."""
+
+
 class EngineUnsuitable(LabError):
     """An engine answered, but it cannot carry a lab: too old, no permission, no disk."""
 

@@ -37,7 +37,7 @@ class Execution:
             container_id, list(command), environment=dict(env or {}), stdin=stdin, tty=tty
         )
         self.id: str = created["Id"]
-        raw = self._api.exec_start(self.id, tty=tty, socket=True)
+        raw: Any = self._api.exec_start(self.id, tty=tty, socket=True)
         # docker-py hands out the raw socket, but the reply's header was read through a buffer, which may
         # already hold the first frames: read on from that buffer. It keeps the reply on the socket object.
         self._reader: Any = raw._response.raw._fp.fp

@@ -12,7 +12,7 @@ from pathlib import Path
 import docker
 from docker.errors import APIError, BuildError, DockerException, ImageNotFound
 
-from labkit import base_image
+from labkit import base_image, lock
 from labkit.base_image import IMAGE_LABEL, ORIGIN_LABEL, UPSTREAM
 from labkit.errors import ImageUnavailable
 
@@ -49,15 +49,20 @@ def ensure(client: docker.DockerClient, name: str, say: Say) -> str:
     The tag `labkit/NAME:latest`, which the topology file names, is moved along. Raises ImageUnavailable.
     """
     tag = content_tag(name)
-    if has(client, tag):
-        return tag
-    base = content_tag("base")
-    if not has(client, base):
-        base_image.make(client, base, FOLDER / "base", say)
-    say(f"building {tag}")
-    _build(client, name, tag, base, say)
-    client.images.get(tag).tag(f"labkit/{name}", "latest")
-    _remove_outdated(client, name, tag)
+    if not has(client, tag):
+        with lock.hold("images", say=say):
+            if not has(client, tag):  # another command may have built it meanwhile
+                _build(client, name, tag, ensure_base(client, say), say)
+        _remove_outdated(client, name, tag)
+    client.api.tag(tag, f"labkit/{name}", "latest")
+    return tag
+
+
+def ensure_base(client: docker.DockerClient, say: Say) -> str:
+    """Return the base image's content tag, making the image when it is not there. Raises ImageUnavailable."""
+    tag = content_tag("base")
+    if not has(client, tag):
+        base_image.make(client, tag, FOLDER / "base", say)
     return tag
 
 
@@ -105,6 +110,7 @@ def has(client: docker.DockerClient, tag: str) -> bool:
 
 
 def _build(client: docker.DockerClient, name: str, tag: str, base: str, say: Say) -> None:
+    say(f"building {tag}")
     log: list[str] = []
     try:
         for event in client.api.build(

@@ -3,17 +3,17 @@
 import contextlib
 import difflib
 import os
+from contextlib import AbstractContextManager
 
 import requests
 from docker.errors import DockerException
 
-from labkit import bringup, checks, engine, formation, images, model, topology
+from labkit import bringup, checks, engine, formation, hint, images, lock, model
 from labkit.checks import Check, Verdict
 from labkit.console import Story
 from labkit.course import chapters, exercises
 from labkit.deadline import Deadline
 from labkit.errors import LabError, LabNotRunning, NoSuchNode, NotConverged
-from labkit.lock import lab_lock
 from labkit.model import Snapshot
 from labkit.node import Node
 
@@ -25,7 +25,7 @@ class Lab:
     """
 
     def __init__(self, name: str | None = None) -> None:
-        self.name = name or os.environ.get("LABKIT_LAB") or topology.DEFAULT_LAB
+        self.name = name or os.environ.get("LABKIT_LAB") or hint.DEFAULT_LAB
         self._nodes: dict[str, Node] = {}
 
     def __repr__(self) -> str:
@@ -40,7 +40,7 @@ class Lab:
         Raises EngineNotFound, EngineUnsuitable, TopologyInvalid, ImageUnavailable, NotConverged, LabBusy.
         """
         story = story or Story()
-        with lab_lock(self.name, say=story.say):
+        with self._lock(story):
             with story.step("Docker engine") as step:
                 client = engine.client()
                 step.result = f"{client.version()['Version']} at {engine.find().url}"
@@ -57,7 +57,7 @@ class Lab:
                     bringup.create_volumes(client, wanted)
                     step.result = str(wanted.subnet)
                 with story.step(f"{len(wanted.services)} nodes") as step:
-                    bringup.start_containers(client, wanted, built, step.note)
+                    bringup.start_containers(client, wanted, built)
                     step.result = " ".join(service.name for service in wanted.services)
                 if swarm:
                     with story.step("Swarm") as step:
@@ -83,7 +83,7 @@ class Lab:
 
     def down(self) -> list[str]:
         """Remove every container, volume and network of the lab; return their names. Twice is fine."""
-        with lab_lock(self.name):
+        with self._lock():
             removed = bringup.remove(engine.client(), self.name)
         self._nodes.clear()
         return removed
@@ -95,11 +95,14 @@ class Lab:
         """
         quiet = Story(quiet=True)
         self.up(story=quiet)
-        with lab_lock(self.name):
+        with self._lock():
             nodes = self.nodes
             for name in formation.dissolve(nodes.values()):
                 bringup.remove_node(nodes[name].client, self.name, name)
         return self.up(story=quiet)
+
+    def _lock(self, story: Story | None = None) -> AbstractContextManager[None]:
+        return lock.hold(f"lab-{self.name}", say=story.say if story else None)
 
     # -- nodes --------------------------------------------------------------------------------------
 
@@ -130,7 +133,9 @@ class Lab:
         stopped = [f"{name} is {state}" for name, (_, state) in found.items() if state != "running"]
         if stopped:
             raise LabNotRunning(
-                f"lab '{self.name}' is only partly up", evidence=stopped, next_step=self._command("up")
+                f"lab '{self.name}' is only partly up",
+                evidence=stopped,
+                next_step=hint.command("up", lab=self.name),
             )
         return self
 
@@ -145,10 +150,7 @@ class Lab:
         return found
 
     def _not_running(self) -> LabNotRunning:
-        return LabNotRunning(f"lab '{self.name}' is not running", next_step=self._command("up"))
-
-    def _command(self, verb: str) -> str:
-        return f"labkit {verb}" + (f" --lab {self.name}" if self.name != topology.DEFAULT_LAB else "")
+        return LabNotRunning(f"lab '{self.name}' is not running", next_step=hint.command("up", lab=self.name))
 
     # -- what is so ---------------------------------------------------------------------------------
 
@@ -181,7 +183,8 @@ class Lab:
         raise NotConverged(
             f"lab '{self.name}' did not get there within {timeout:g} s",
             evidence=[str(verdict) for verdict in verdicts if not verdict],
-            next_step=f"look at `docker node ls` and `docker service ps`, or at `{self._command('logs')} NODE`",
+            next_step="look at `docker node ls`, at `docker service ps`, or at the node's log: "
+            + hint.command("logs", "NODE", lab=self.name),
         )
 
     # -- the course ---------------------------------------------------------------------------------

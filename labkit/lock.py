@@ -1,10 +1,10 @@
-"""One command at a time works on a lab; the system frees the lock when its holder dies."""
+"""One command at a time works on a thing; the system frees the lock when its holder dies."""
 
-import fcntl
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from labkit.deadline import Deadline
 from labkit.errors import LabBusy
@@ -12,14 +12,16 @@ from labkit.state import state_dir
 
 
 @contextmanager
-def lab_lock(lab: str, *, wait: float = 300, say: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Hold the lock of the lab named `lab`; wait up to `wait` seconds for another command to finish.
+def hold(name: str, *, wait: float = 600, say: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Hold the lock called `name`; wait up to `wait` seconds for another command to finish.
 
     Raises LabBusy with the other command's process number when it does not.
     """
-    folder = state_dir() / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{lab}.lock").open("a+", encoding="utf-8") as file:
+    import fcntl  # here, because Windows has none, and its users are to read a better message than that
+
+    path = state_dir() / "locks" / f"{name}.lock"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a") as file:
         told = False
         for _ in Deadline(wait).attempts():
             try:
@@ -27,20 +29,17 @@ def lab_lock(lab: str, *, wait: float = 300, say: Callable[[str], None] | None =
                 break
             except BlockingIOError:
                 if say and not told:
-                    say(f"Waiting for {_holder(file)}, which works on lab '{lab}' …")
+                    say(f"Waiting for {_holder(path)} to finish …")
                     told = True
         else:
             raise LabBusy(
-                f"lab '{lab}' is busy: {_holder(file)} did not finish within {wait:.0f} s",
-                next_step="wait for it, or stop that process, and run the command again",
+                f"{name} is busy: {_holder(path)} did not finish within {wait:.0f} s",
+                next_step="wait for it, or stop that process, then run the command again",
             )
-        file.truncate(0)
-        file.write(f"{os.getpid()} {' '.join(sys.argv[:1] + sys.argv[1:3])}")
-        file.flush()
+        path.write_text(f"{os.getpid()} {' '.join([Path(sys.argv[0]).name, *sys.argv[1:3]])}")
         yield
 
 
-def _holder(file: object) -> str:
-    file.seek(0)  # type: ignore[attr-defined]
-    pid, _, command = file.read().partition(" ")  # type: ignore[attr-defined]
-    return f"process {pid} ({command.rpartition('/')[2]})" if pid else "another command"
+def _holder(path: Path) -> str:
+    pid, _, command = path.read_text().partition(" ")
+    return f"process {pid} ({command})" if pid else "another command"

@@ -2,7 +2,6 @@
 
 import codecs
 import queue
-import shlex
 import sys
 import threading
 import time
@@ -14,7 +13,7 @@ import docker
 from docker.errors import APIError
 from docker.models.containers import Container
 
-from labkit import engine, tunnel
+from labkit import advice, engine, hint, tunnel
 from labkit.deadline import Deadline
 from labkit.errors import CommandFailed, CommandTimedOut, LabNotRunning
 from labkit.execution import STDERR, Execution
@@ -81,7 +80,9 @@ class Node:
         try:
             return self.client.containers.get(self.container_id)
         except docker.errors.NotFound:
-            raise LabNotRunning(f"{self.name} of lab '{self.lab}' is gone", next_step=_up(self.lab)) from None
+            raise LabNotRunning(
+                f"{self.name} of lab '{self.lab}' is gone", next_step=hint.command("up", lab=self.lab)
+            ) from None
 
     @property
     def api(self) -> docker.APIClient:
@@ -115,7 +116,7 @@ class Node:
         """The node's own log (its engine's), the last `lines` of it or all."""
         return self.container.logs(tail=lines if lines is not None else "all").decode(errors="replace")
 
-    def stop(self, timeout: int = 20) -> None:
+    def stop(self, timeout: int = 10) -> None:
         """Shut the node down as a machine is shut down; after `timeout` seconds it loses power."""
         self.container.stop(timeout=timeout)
 
@@ -276,7 +277,7 @@ def marked(
         raise LabNotRunning(
             f"{node.name} does not run: its container is {status}",
             evidence=[str(error.explanation)],
-            next_step=f"lab.node('{node.name}').{verb}()   or in a terminal: {_up(node.lab)}",
+            next_step=f"lab.node('{node.name}').{verb}(), or {hint.command('up', lab=node.lab)} in a terminal",
         ) from None
     return process, mark
 
@@ -296,19 +297,19 @@ def _ask(node: Node, script: str, mark: str) -> str:
 
 def failure(result: Result) -> CommandFailed:
     """The error for a command that exited with a code other than 0."""
-    said = result.stderr.strip() or result.stdout.strip()
+    lines = result.stderr.strip().splitlines()[-10:]
     return CommandFailed(
-        f"on {result.node}, `{result.command.strip()}` exited {result.exit_code}",
+        f"on {result.node}, `{_short(result.command)}` exited {result.exit_code}",
         exit_code=result.exit_code,
-        evidence=said.splitlines()[-10:],
+        evidence=lines or ["it printed no error message"],
+        next_step=advice.for_output(result.stderr),
     )
 
 
 def _timed_out(running: list[_Running], timeout: float) -> CommandTimedOut:
     names = ", ".join(run.node.name for run in running)
-    command = running[0].command.strip()
     return CommandTimedOut(
-        f"on {names}, `{command}` still ran after {timeout:g} s and was stopped",
+        f"on {names}, `{_short(running[0].command)}` still ran after {timeout:g} s and was stopped",
         evidence=[
             f"{run.node.name}: {line.strip()}" for run in running for line in run.still_running().splitlines()
         ],
@@ -316,5 +317,6 @@ def _timed_out(running: list[_Running], timeout: float) -> CommandTimedOut:
     )
 
 
-def _up(lab: str) -> str:
-    return shlex.join(["labkit", "up", *(["--lab", lab] if lab != "swarm-lab" else [])])
+def _short(command: str) -> str:
+    first, *more = command.strip().splitlines() or [""]
+    return f"{first} …" if more else first

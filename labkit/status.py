@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from labkit import bringup, engine
+from labkit import bringup, engine, hint
 from labkit.console import table
 from labkit.lab import Lab
 from labkit.model import Snapshot
@@ -39,7 +39,9 @@ def words(report: Report) -> str:
         rows = [[node[key] or "–" for key in keys] for node in report["nodes"]]
         lines += [f"Lab '{report['lab']}' on {report['engine']}", table(rows, header)]
     else:
-        lines.append(f"Lab '{report['lab']}' is not running.   (labkit up starts it)")
+        lines.append(
+            f"Lab '{report['lab']}' is not running; to start it:  {hint.command('up', lab=report['lab'])}"
+        )
     if report["quorum"] is False:
         lines.append("The managers have lost their quorum: the swarm cannot be changed or listed.")
     if report["other_labs"]:

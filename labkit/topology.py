@@ -18,11 +18,11 @@ import yaml
 from labkit import composefile
 from labkit.composefile import Parsers, Reader
 from labkit.errors import TopologyInvalid
+from labkit.hint import DEFAULT_LAB
 
 LAB_LABEL = "org.labkit.lab"
 NODE_LABEL = "org.labkit.node"
 ROLE_LABEL = "org.labkit.role"
-DEFAULT_LAB = "swarm-lab"
 FILE_NAME = "docker-compose.dind.yml"
 SWARM_OVERLAYS = ipaddress.IPv4Network("10.0.0.0/8")
 
@@ -30,18 +30,11 @@ _LAB_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
 @dataclass(frozen=True)
-class Healthcheck:
-    """`test` as Compose writes it (`CMD` first); times in seconds."""
-
-    test: tuple[str, ...]
-    interval: int
-    timeout: int
-    retries: int
-
-
-@dataclass(frozen=True)
 class Service:
-    """One container of the lab. `memory` in bytes, `stop_grace` in seconds, `build` a folder or None."""
+    """One container of the lab. `memory` in bytes, `build` a folder or None.
+
+    A health check is read and checked, but not kept: it is for `docker compose up --wait`.
+    """
 
     name: str
     image: str
@@ -58,9 +51,7 @@ class Service:
     tmpfs: tuple[str, ...]
     memory: int
     pids_limit: int
-    stop_grace: int
     log_driver: str
-    healthcheck: Healthcheck
 
     @property
     def is_node(self) -> bool:
@@ -179,7 +170,7 @@ class _TopologyReader(Reader):
             {"ipv4_address": composefile.address},
             ("ipv4_address",),
         )
-        health = self.section(f"{place}.healthcheck", got["healthcheck"], _HEALTH, tuple(_HEALTH))
+        self.section(f"{place}.healthcheck", got["healthcheck"], _HEALTH, tuple(_HEALTH))
         logging = self.section(f"{place}.logging", got["logging"], {"driver": composefile.text}, ("driver",))
         mounts = []
         for source, target, mode in got["volumes"]:
@@ -206,9 +197,7 @@ class _TopologyReader(Reader):
             tmpfs=got["tmpfs"],
             memory=got["mem_limit"],
             pids_limit=got["pids_limit"],
-            stop_grace=got["stop_grace_period"],
             log_driver=logging["driver"],
-            healthcheck=Healthcheck(**health),
         )
 
     def subnet(self, place: str, ipam: Any) -> ipaddress.IPv4Network | None:
@@ -281,7 +270,6 @@ _SERVICE: Parsers = {
     "tmpfs": composefile.texts,
     "mem_limit": composefile.size,
     "pids_limit": composefile.count,
-    "stop_grace_period": composefile.seconds,
     "logging": composefile.mapping,
     "healthcheck": composefile.mapping,
 }

@@ -17,7 +17,7 @@ from labkit.execution import STDOUT, Execution
 _BASE_URL = "http://node:80"  # docker-py wants a port; nothing ever resolves this address
 
 
-def open_api(client: docker.DockerClient, container_id: str, timeout: float = 30) -> docker.APIClient:
+def open_api(client: docker.DockerClient, container_id: str, timeout: int = 30) -> docker.APIClient:
     """Return a client of the engine inside the container. Not safe across threads, as docker-py is not.
 
     `timeout` in seconds bounds each call. Raises requests.ConnectionError when the node does not answer.
@@ -26,7 +26,7 @@ def open_api(client: docker.DockerClient, container_id: str, timeout: float = 30
 
 
 class _TunnelledClient(docker.APIClient):
-    def __init__(self, adapter: "_TunnelAdapter", timeout: float) -> None:
+    def __init__(self, adapter: "_TunnelAdapter", timeout: int) -> None:
         super().__init__(base_url=_BASE_URL, version="1.41", timeout=timeout)
         self.trust_env = False  # a proxy of the learner's machine has no business here
         self.mount(_BASE_URL, adapter)
@@ -61,7 +61,7 @@ class _Connection(urllib3.connection.HTTPConnection):
 
     def connect(self) -> None:
         process = Execution(self._client, self._container_id, ["docker", "system", "dial-stdio"], stdin=True)
-        self.sock = _Socket(process)  # type: ignore[assignment]  # the part of a socket that http.client uses
+        self.sock = _Socket(process)  # the part of a socket that http.client uses
 
 
 class _Socket:

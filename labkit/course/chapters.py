@@ -1,4 +1,4 @@
-"""Each chapter's starting state, reached from any state, so that every chapter runs alone and in any order."""
+"""Each chapter's starting state, reached from any state: every chapter runs alone and in any order."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING

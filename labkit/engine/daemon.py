@@ -9,10 +9,10 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from labkit import hint, system
 from labkit.engine.find import ask, forget
 from labkit.engine.places import Endpoint
 from labkit.errors import EngineNotFound, EngineUnsuitable
@@ -34,16 +34,6 @@ def folder() -> Path:
     path = state_dir() / "engine"
     path.mkdir(exist_ok=True)
     return path
-
-
-@contextmanager
-def exclusive() -> Iterator[None]:
-    """Let one labkit process at a time install or start the engine; the others wait here."""
-    import fcntl  # here, because Windows has none and imports this module too
-
-    with (folder() / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def start(say: Say, *, command: Sequence[str] = ("dockerd",), run: Path = RUN) -> None:
@@ -78,7 +68,7 @@ def stop(say: Say) -> None:
     if not _exits(pid, STOP_SECONDS):
         raise EngineUnsuitable(
             f"dockerd (pid {pid}) still runs {STOP_SECONDS:.0f} s after SIGTERM",
-            evidence=tail(_log()),
+            evidence=system.tail(_log()),
             next_step=f"kill -9 {pid}",
         )
     pid_file.unlink()
@@ -122,11 +112,6 @@ def live_pid(pid_file: Path, program: str) -> int | None:
     return pid if fields["Name"] == program and not is_dead else None
 
 
-def tail(log: Path, lines: int = 10) -> list[str]:
-    """Return the last lines of a log, as evidence."""
-    return log.read_text(errors="replace").splitlines()[-lines:] if log.exists() else []
-
-
 def _log() -> Path:
     return folder() / "dockerd.log"
 
@@ -151,19 +136,21 @@ def _wait_until_it_answers(pid: int, run: Path) -> int:
     engine = Endpoint(f"unix://{run / 'docker.sock'}", source="background")
     deadline = time.monotonic() + START_SECONDS
     while not isinstance(ask(engine), Endpoint):
+        if time.monotonic() > deadline:
+            raise _gave_up(f"dockerd (pid {pid}) did not answer within {START_SECONDS:.0f} s")
         if _exits(pid, _POLL_SECONDS):
             # Somebody else's may have won: Debian's package starts dockerd as it is installed.
             other = live_pid(run / "docker.pid", "dockerd")
             if other is None:
                 raise _gave_up("dockerd stopped before it answered")
             pid = other
-        elif time.monotonic() > deadline:
-            raise _gave_up(f"dockerd (pid {pid}) did not answer within {START_SECONDS:.0f} s")
     return pid
 
 
 def _gave_up(what: str) -> EngineNotFound:
-    return EngineNotFound(what, evidence=tail(_log()), next_step=f"read {_log()}, then labkit up again")
+    return EngineNotFound(
+        what, evidence=system.tail(_log()), next_step=f"read {_log()}, then {hint.command('up')} again"
+    )
 
 
 def _exits(pid: int, seconds: float) -> bool:

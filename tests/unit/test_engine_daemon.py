@@ -80,6 +80,7 @@ def test_start_writes_pid_and_log_and_stop_ends_it(run: Path, command: list[str]
 def test_engine_holds_none_of_its_starters_pipes(run: Path, command: list[str]) -> None:
     reader, writer = os.pipe()
     os.set_inheritable(writer, True)
+    os.set_blocking(reader, False)  # held open, it raises; it does not hang
     daemon.start(lambda _: None, command=command, run=run)
     os.close(writer)
     assert os.read(reader, 1) == b""  # end of file: nobody else has the writing end
@@ -111,11 +112,12 @@ def test_engine_that_never_answers_is_an_error(
 
 def test_losing_a_race_to_another_engine_is_no_error(run: Path, command: list[str]) -> None:
     """As when Debian's package starts dockerd itself while labkit starts one: the second one exits."""
-    hand_over = ["sh", "-c", '"$0" "$1" & echo $! >"$1/docker.pid"', *command]
-    daemon.start(lambda _: None, command=hand_over, run=run)
-    winner = daemon.live_pid(run / "docker.pid", "dockerd")
-    assert winner is not None
-    os.kill(winner, signal.SIGKILL)
+    loser = ["sh", "-c", '"$0" "$1" & until [ -s "$1/docker.pid" ]; do :; done', *command]
+    try:
+        daemon.start(lambda _: None, command=loser, run=run)
+        assert daemon.live_pid(run / "docker.pid", "dockerd")
+    finally:
+        os.kill(int((run / "docker.pid").read_text()), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("program", ["dockerd", "containerd"])

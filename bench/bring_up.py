@@ -1,0 +1,110 @@
+"""Times bringing a lab up against the bare engine commands and against `docker compose up --wait`.
+
+    .venv/bin/python bench/bring_up.py [REPEATS]
+
+Everything runs as whole processes, in turn, in one run: medians and ratios are what counts. The images are
+there already (warm). `docker compose` is taken from Debian's package, as tests/compose.py does.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from labkit import Lab, engine, topology  # noqa: E402
+from tests import compose  # noqa: E402
+
+LABKIT = str(Path(sys.executable).parent / "labkit")
+LAB = "bench"
+PREFIX = "172.30.120"
+ENV = {**os.environ, "LABKIT_LAB": LAB, "LABKIT_NET": PREFIX}
+
+
+def run(*command: str) -> None:
+    subprocess.run(
+        command, env=ENV, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120
+    )
+
+
+def bare(form: bool) -> None:
+    """The same containers by the engine's command line, in parallel, as a shell script would."""
+    lab = topology.load(env=ENV)
+    script = ["set -e", f"docker network create --subnet {lab.subnet} {lab.network}"]
+    script += [f"docker volume create --label org.labkit.lab={LAB} {name} &" for name in lab.volumes]
+    script.append("wait")
+    for node in lab.nodes:
+        options = [f"--name {node.container_name} --hostname {node.hostname} --network {lab.network}"]
+        options += [f"--ip {node.address} --network-alias {node.name} --cgroupns {node.cgroup}"]
+        options += [f"--memory {node.memory} --pids-limit {node.pids_limit} --log-driver {node.log_driver}"]
+        options += [f"--cap-add {cap}" for cap in node.cap_add]
+        options += [f"--security-opt {option}" for option in node.security_opt]
+        options += [f"--device-cgroup-rule '{rule}'" for rule in node.device_cgroup_rules]
+        options += [f"--tmpfs {path}" for path in node.tmpfs]
+        options += [f"--volume {source}:{target}:{mode}" for source, target, mode in node.volumes]
+        options += [f"--label {key}={value}" for key, value in node.labels.items()]
+        start = f"docker run -d {' '.join(options)} {node.image}"
+        script.append(f"({start} && docker exec {node.container_name} node-ready) &")
+    script.append("wait")
+    if form:
+        manager, *workers = lab.nodes
+        inside = f"docker exec {manager.container_name} docker"
+        script.append(f"{inside} swarm init --advertise-addr {manager.address}")
+        script.append(f"token=$({inside} swarm join-token -q worker)")
+        script += [
+            f"docker exec {worker.container_name} docker swarm join --token $token {manager.address}:2377 &"
+            for worker in workers
+        ]
+        script.append("wait")
+        ready = f"{inside} node ls --format '{{{{.Status}}}}' | grep -c Ready"
+        script.append(f'until [ "$({ready})" = {len(lab.nodes)} ]; do :; done')
+    run("bash", "-c", "\n".join(script))
+
+
+def remove() -> None:
+    Lab(LAB).down()
+    subprocess.run(
+        ["docker", "network", "rm", f"{LAB}_lab"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def main() -> None:
+    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    engine.find()
+    with tempfile.TemporaryDirectory() as folder:
+        docker_compose = str(compose.binary(Path(folder)))
+        file = str(ROOT / topology.FILE_NAME)
+        contestants: dict[str, Callable[[], None]] = {
+            "labkit up": lambda: run(LABKIT, "up"),
+            "docker compose up --wait": lambda: run(docker_compose, "-f", file, "up", "-d", "--wait"),
+            "bare commands": lambda: bare(form=False),
+            "labkit up --swarm": lambda: run(LABKIT, "up", "--swarm"),
+            "bare commands, swarm": lambda: bare(form=True),
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in contestants}
+        remove()
+        for _ in range(repeats):
+            for name, bring_up in contestants.items():
+                started = time.monotonic()
+                bring_up()
+                seconds[name].append(time.monotonic() - started)
+                remove()
+    for name, times in seconds.items():
+        print(f"{name:<26} median {statistics.median(times):5.2f} s   {min(times):.2f}–{max(times):.2f}")
+    for ours, theirs in (
+        ("labkit up", "docker compose up --wait"),
+        ("labkit up", "bare commands"),
+        ("labkit up --swarm", "bare commands, swarm"),
+    ):
+        ratios = [a / b for a, b in zip(seconds[ours], seconds[theirs], strict=True)]
+        print(f"{ours} / {theirs}: {statistics.median(ratios):.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""The next step for what Docker most often answers to a learner."""
+
+import re
+
+_ADVICE = (
+    (r"not a swarm manager.*Worker nodes can't", "run it on a manager: only managers answer for the swarm"),
+    (r"not a swarm manager", "docker swarm init here, or docker swarm join --token TOKEN manager1:2377"),
+    (r"already part of a swarm", "docker swarm leave on this node first (a manager needs --force)"),
+    (r"could not choose an IP address to advertise", "name one: docker swarm init --advertise-addr eth0"),
+    (r"invalid join token", "docker swarm join-token worker on a manager prints the current one"),
+    (
+        r"node \S+ is not down and can't be removed",
+        "docker swarm leave on that node first, or node rm --force",
+    ),
+    (r"is a cluster manager and is a member", "docker node demote it first, then docker node rm"),
+    (
+        r"attempting to leave the swarm on a node.*manager",
+        "docker node demote it first, or leave with --force",
+    ),
+    (r"name conflicts with an existing object", "choose another name, or remove the object that has it"),
+    (
+        r"(?:node|service|network|secret|config|stack) \S+ not found",
+        "list what there is: the same command with ls",
+    ),
+    (
+        r"No such (?:image|container|network|volume|node|service)",
+        "list what there is: the same command with ls",
+    ),
+    (r"does not have a leader|quorum", "start managers again until more than half of them run"),
+    (
+        r"port is already allocated|is already in use by service",
+        "publish another port, or remove what has this one",
+    ),
+    (
+        r"unknown (?:flag|shorthand flag|command)|requires (?:exactly|at least)",
+        "the same command with --help",
+    ),
+    (r"command not found", "check the spelling; nodes have docker, ip, ss, curl, openssl and ps"),
+)
+OTHERWISE = "read the message above; in doubt, lab.reset() brings the nodes back to a clean start"
+
+
+def for_output(text: str) -> str:
+    """Return the advice for the first pattern that `text`, a command's error output, contains."""
+    flat = " ".join(text.split())
+    return next((advice for pattern, advice in _ADVICE if re.search(pattern, flat)), OTHERWISE)

@@ -1,0 +1,74 @@
+"""Runs this machine's own set-up commands: apt-get, systemctl. Linux only."""
+
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from labkit import hint
+from labkit.errors import SetupFailed
+from labkit.state import state_dir
+
+APT_SECONDS = 900.0
+_LISTS = Path("/var/lib/apt/lists")
+_APT = ("apt-get", "-o", "DPkg::Lock::Timeout=120")  # another apt may be at work, as after a boot
+
+
+def apt_install(packages: Sequence[str], say: Callable[[str], None]) -> None:
+    """Install Debian packages; read the package lists first where there are none, or where that helps.
+
+    Needs root. Raises SetupFailed with apt's last lines.
+    """
+    install = (*_APT, "install", "-y", "--no-install-recommends", *packages)
+    may_be_outdated = any(_LISTS.glob("*_Packages*"))
+    if not may_be_outdated:
+        _update(say)
+    try:
+        run(install, APT_SECONDS)
+    except SetupFailed:
+        if not may_be_outdated:
+            raise
+        _update(say)
+        run(install, APT_SECONDS)
+    say(f"installed {' '.join(packages)}")
+
+
+def run(command: Sequence[str], seconds: float) -> None:
+    """Run a command, for at most `seconds`. Raises SetupFailed with its last lines.
+
+    Its output goes to a file: a pipe would stay open in the services that a package starts.
+    """
+    log = state_dir() / f"{command[0]}.log"
+    with log.open("wb") as output:
+        try:
+            code = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                timeout=seconds,
+                env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
+            ).returncode
+        except subprocess.TimeoutExpired:
+            outcome = f"still ran after {seconds:.0f} s and was stopped"
+        except OSError as error:
+            outcome = f"could not run: {error.strerror}"
+        else:
+            if code == 0:
+                return
+            outcome = f"exited {code}"
+    raise SetupFailed(
+        f"`{' '.join(command)}` {outcome}",
+        evidence=tail(log),
+        next_step=f"read {log}, mend what it names, then {hint.command('up')} again",
+    )
+
+
+def tail(log: Path, lines: int = 10) -> list[str]:
+    """Return the last lines of a log, as evidence."""
+    return log.read_text(errors="replace").splitlines()[-lines:] if log.exists() else []
+
+
+def _update(say: Callable[[str], None]) -> None:
+    run((*_APT, "update"), APT_SECONDS)
+    say("read the package lists")

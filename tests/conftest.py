@@ -1,0 +1,67 @@
+"""Fixtures: one lab that all tests share, labs of their own for tests that break things, logs on failure."""
+
+import os
+import uuid
+from collections.abc import Callable, Generator, Iterator
+
+import pytest
+
+from labkit import Lab, engine
+from labkit.console import Story
+from labkit.errors import LabError
+from labkit.testing import REQUIRE_ENGINE
+
+SHARED = "labkit-test"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("engine"):
+        try:
+            engine.find()
+        except LabError as error:
+            if os.environ.get(REQUIRE_ENGINE):
+                raise
+            pytest.skip(f"no engine: {error.what} (./lab test provides one)")
+
+
+@pytest.fixture(scope="session")
+def _shared_lab() -> Iterator[Lab]:
+    lab = Lab(SHARED)
+    lab.down()  # what a killed run has left
+    yield lab.up(story=Story(quiet=True))
+    lab.down()
+
+
+@pytest.fixture
+def lab(_shared_lab: Lab) -> Lab:
+    """Bare engines, shared by all tests of the session: leave no more than `reset` can take away."""
+    return _shared_lab.reset()
+
+
+@pytest.fixture
+def swarm(_shared_lab: Lab) -> Lab:
+    """The shared lab as a swarm of three."""
+    return _shared_lab.reset().up(swarm=True, story=Story(quiet=True))
+
+
+@pytest.fixture
+def new_lab() -> Iterator[Callable[[], Lab]]:
+    """Makes labs of the test's own, not up yet; they are removed after it."""
+    labs: list[Lab] = []
+
+    def make() -> Lab:
+        labs.append(Lab(f"test-{uuid.uuid4().hex[:8]}"))
+        return labs[-1]
+
+    yield make
+    for lab in labs:
+        lab.down()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed and "_shared_lab" in getattr(item, "fixturenames", ()):
+        for node in Lab(SHARED).nodes.values():
+            report.sections.append((f"log of {node.name}", node.logs(30)))
+    return report
