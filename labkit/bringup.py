@@ -187,6 +187,12 @@ def _of(lab: str | None) -> dict[str, str]:
     return {"label": f"{LAB_LABEL}={lab}" if lab else LAB_LABEL}
 
 
+def outdated_nodes(client: docker.DockerClient, lab: str) -> list[str]:
+    """The names of nodes that run another image than the one of their image folder as it stands now."""
+    current = client.images.get("labkit/node").id
+    return [name for name, entry in node_entries(client, lab).items() if entry["ImageID"] != current]
+
+
 def remove_node(client: docker.DockerClient, lab: str, name: str) -> None:
     """Remove one node's container and the volume of its engine; `start_containers` makes it anew."""
     entry = node_entries(client, lab)[name]

@@ -60,17 +60,16 @@ def dissolve(nodes: Collection[Node]) -> list[str]:
         except (LabError, DockerException, requests.RequestException, OSError):
             failed.append(node.name)
 
-    # Workers first: one that leaves after its manager has gone waits 5 s for it.
-    managers = [node for node in nodes if _controls(node)]
-    in_parallel(clean, [node for node in nodes if node not in managers])
-    in_parallel(clean, managers)
+    in_parallel(clean, nodes)
     return failed
 
 
 def _clean(node: Node) -> None:
+    if _state(node.api) != _BARE:
+        node.run("touch /var/lib/docker/forget-swarm", quiet=True)
+        node.kill()
+        node.start()
     api = node.api
-    if _state(api) != _BARE:
-        api.leave_swarm(force=True)
     for container in api.containers(all=True):
         api.remove_container(container["Id"], v=True, force=True)
     for plugin in api.plugins():
@@ -82,10 +81,3 @@ def _clean(node: Node) -> None:
 
 def _state(api: docker.APIClient) -> str:
     return str(api.info()["Swarm"]["LocalNodeState"])
-
-
-def _controls(node: Node) -> bool:
-    try:
-        return bool(node.api.info()["Swarm"]["ControlAvailable"])
-    except (LabError, DockerException, requests.RequestException, OSError):
-        return False

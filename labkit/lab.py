@@ -13,7 +13,14 @@ from labkit.checks import Check, Verdict
 from labkit.console import Story
 from labkit.course import chapters, exercises
 from labkit.deadline import Deadline
-from labkit.errors import LabError, LabNotRunning, NoSuchNode, NotConverged
+from labkit.errors import (
+    CommandFailed,
+    CommandTimedOut,
+    LabError,
+    LabNotRunning,
+    NoSuchNode,
+    NotConverged,
+)
 from labkit.model import Snapshot
 from labkit.node import Node
 
@@ -91,15 +98,21 @@ class Lab:
     def reset(self) -> "Lab":
         """Bring every node back to how `up` left it: no swarm, no containers, an empty /lab; images stay.
 
-        A node that cannot be cleaned is rebuilt.
+        A node that cannot be cleaned, or runs an outdated image, is rebuilt. Raises what `up` raises.
         """
         quiet = Story(quiet=True)
-        self.up(story=quiet)
+        try:
+            self.up(story=quiet)
+        except (CommandFailed, CommandTimedOut, LabNotRunning):  # a node does not boot any more
+            self.down()
+            return self.up(story=quiet)
         with self._lock():
-            nodes = self.nodes
-            for name in formation.dissolve(nodes.values()):
-                bringup.remove_node(nodes[name].client, self.name, name)
-        return self.up(story=quiet)
+            client, nodes = engine.client(), self.nodes
+            outdated = bringup.outdated_nodes(client, self.name)
+            stubborn = formation.dissolve([node for name, node in nodes.items() if name not in outdated])
+            for name in outdated + stubborn:
+                bringup.remove_node(client, self.name, name)
+        return self.up(story=quiet) if outdated or stubborn else self
 
     def _lock(self, story: Story | None = None) -> AbstractContextManager[None]:
         return lock.hold(f"lab-{self.name}", say=story.say if story else None)

@@ -277,7 +277,7 @@ def marked(
         raise LabNotRunning(
             f"{node.name} does not run: its container is {status}",
             evidence=[str(error.explanation)],
-            next_step=f"lab.node('{node.name}').{verb}(), or {hint.command('up', lab=node.lab)} in a terminal",
+            next_step=f"{hint.command('up', lab=node.lab)}, or lab.node('{node.name}').{verb}() in Python",
         ) from None
     return process, mark
 

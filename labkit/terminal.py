@@ -76,7 +76,7 @@ def _feed(process: Execution) -> None:
 @contextlib.contextmanager
 def _raw_mode() -> Iterator[None]:
     before = termios.tcgetattr(sys.stdin)
-    tty.setraw(sys.stdin)
+    tty.setraw(sys.stdin, termios.TCSADRAIN)  # keeps what was typed ahead
     try:
         yield
     finally:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
-from labkit import Lab, engine
+from labkit import Lab, engine, images
 from labkit.console import Story
 from labkit.errors import LabError
 from labkit.testing import REQUIRE_ENGINE
@@ -56,6 +56,38 @@ def new_lab() -> Iterator[Callable[[], Lab]]:
     yield make
     for lab in labs:
         lab.down()
+
+
+@pytest.fixture
+def base_image() -> Callable[[Lab, str], str]:
+    """Loads the base image into one node of a lab, or into all (`*`), and returns its tag."""
+
+    def load(lab: Lab, name: str) -> str:
+        tag = images.content_tag("base")
+        archive = b"".join(engine.client().images.get(tag).save(named=True))
+        for node in lab.nodes.values() if name == "*" else [lab.node(name)]:
+            if not node.api.images(tag):
+                node.api.load_image(archive)
+        return tag
+
+    return load
+
+
+@pytest.fixture
+def magic(_shared_lab: Lab, capsys: pytest.CaptureFixture[str]) -> Callable[[str, str], str]:
+    """Runs `%%on LINE` with a cell in an IPython shell, on the shared lab; returns what it printed."""
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell.instance()
+    shell.run_line_magic("load_ext", "labkit")
+    shell.user_ns["lab"] = _shared_lab
+
+    def run(line: str, cell: str) -> str:
+        capsys.readouterr()
+        shell.run_cell_magic("on", line, cell)
+        return capsys.readouterr().out
+
+    return run
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from labkit import system
 from labkit.engine import daemon
 from labkit.errors import EngineNotFound
 
@@ -69,7 +70,7 @@ def test_start_writes_pid_and_log_and_stop_ends_it(run: Path, command: list[str]
     daemon.start(said.append, command=command, run=run)
     pid = int((daemon.folder() / "dockerd.pid").read_text())
     assert said == [f"started dockerd in the background (pid {pid}, log {daemon.folder()}/dockerd.log)"]
-    assert daemon.tail(daemon.folder() / "dockerd.log") == ["a line in the log"]
+    assert system.tail(daemon.folder() / "dockerd.log") == ["a line in the log"]
     assert os.getsid(pid) == pid  # a session of its own: no Ctrl-C reaches it
     daemon.stop(said.append)
     assert said[-1] == f"stopped dockerd (pid {pid})"
@@ -168,13 +169,3 @@ def test_stop_leaves_a_process_alone_that_is_no_dockerd() -> None:
     assert other.poll() is None
     other.send_signal(signal.SIGKILL)
     other.communicate()
-
-
-@pytest.mark.usefixtures("run")
-def test_lock_lets_one_in_at_a_time() -> None:
-    import fcntl
-
-    with daemon.exclusive(), (daemon.folder() / "lock").open("w") as second, pytest.raises(BlockingIOError):
-        fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    with (daemon.folder() / "lock").open("w") as third:
-        fcntl.flock(third, fcntl.LOCK_EX | fcntl.LOCK_NB)

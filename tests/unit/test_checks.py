@@ -1,0 +1,158 @@
+"""Each check, true and false, over snapshots of a real swarm, and what it says."""
+
+from dataclasses import replace
+
+import pytest
+from test_model import recorded
+
+from labkit import checks
+from labkit.checks import Check, Verdict
+from labkit.model import Engine, Snapshot
+
+BARE = Snapshot(engines={name: Engine(name, "running", "inactive") for name in ("manager1", "worker1")})
+SNAPSHOTS = {
+    "bare": BARE,
+    "half-bare": replace(BARE, engines={**BARE.engines, "worker1": Engine("worker1", "exited")}),
+    **{
+        name: recorded(name)
+        for name in ("three-nodes", "services", "drained", "manager-unreachable", "quorum-lost")
+    },
+}
+DOWN = "manager-unreachable"
+
+CASES: list[tuple[Check, str, bool, str]] = [
+    (checks.swarm_inactive(), "bare", True, "manager1 belongs to no swarm; worker1 belongs to no swarm"),
+    (checks.swarm_inactive("worker1"), "bare", True, "worker1 belongs to no swarm"),
+    (
+        checks.swarm_inactive(),
+        "half-bare",
+        False,
+        "worker1 does not answer (its container is exited)",
+    ),
+    (
+        checks.swarm_inactive("worker1"),
+        "three-nodes",
+        False,
+        "worker1 is in a swarm (its swarm state is active)",
+    ),
+    (checks.swarm_inactive("worker9"), "bare", False, "worker9 is no node of this lab"),
+    (checks.swarm_active("worker1"), "three-nodes", True, "worker1 is in a swarm"),
+    (
+        checks.swarm_active(),
+        "bare",
+        False,
+        "manager1 is in no swarm (its swarm state is inactive); "
+        "worker1 is in no swarm (its swarm state is inactive)",
+    ),
+    (checks.swarm_active(), DOWN, False, "worker2 does not answer (its container is exited)"),
+    (checks.nodes_ready(3), "three-nodes", True, "3 of 3 nodes ready (manager1, worker1, worker2)"),
+    (checks.nodes_ready(3), DOWN, False, "2 of 3 nodes ready (manager1, worker1, worker2 is down)"),
+    (checks.nodes_ready(2), "three-nodes", False, "3 of 2 nodes ready (manager1, worker1, worker2)"),
+    (checks.node_ready("worker2"), "three-nodes", True, "worker2 is ready"),
+    (checks.node_ready("worker2"), DOWN, False, "worker2 is down"),
+    (checks.node_ready("worker9"), "three-nodes", False, "worker9 is not listed in the swarm"),
+    (checks.node_down("worker2"), DOWN, True, "worker2 is down"),
+    (checks.node_down("worker2"), "three-nodes", False, "worker2 is ready"),
+    (checks.node_absent("worker9"), "three-nodes", True, "worker9 is not listed"),
+    (checks.node_absent("worker2"), DOWN, False, "worker2 is still listed (down)"),
+    (checks.role("worker1", "worker"), "three-nodes", True, "worker1 is a worker"),
+    (checks.role("worker1", "worker"), DOWN, False, "worker1 is a manager"),
+    (
+        checks.manager_status("manager1", "leader"),
+        "three-nodes",
+        True,
+        "manager1 has MANAGER STATUS leader",
+    ),
+    (checks.manager_status("worker1", ""), "three-nodes", True, "worker1 has MANAGER STATUS blank"),
+    (
+        checks.manager_status("worker2", "reachable"),
+        DOWN,
+        False,
+        "worker2 has MANAGER STATUS unreachable",
+    ),
+    (checks.managers(1), "three-nodes", True, "1 of 1 managers (manager1)"),
+    (checks.managers(3), DOWN, False, "2 of 3 managers (manager1, worker1)"),
+    (checks.managers(1), DOWN, False, "2 of 1 managers (manager1, worker1)"),
+    (checks.availability("worker1", "drain"), "drained", True, "worker1 has availability drain"),
+    (checks.availability("worker1", "drain"), "services", False, "worker1 has availability active"),
+    (checks.label("worker2", "zone", "a"), "drained", True, "worker2 has the labels {'zone': 'a'}"),
+    (checks.label("worker2", "zone", "b"), "drained", False, "worker2 has the labels {'zone': 'a'}"),
+    (checks.label("worker1", "zone", "a"), "drained", False, "worker1 has no labels"),
+    (checks.running("web", 4), "services", True, "4 of 4 tasks of web run"),
+    (checks.running("everywhere", 3), "services", True, "3 of 3 tasks of everywhere run"),
+    (checks.running("web", 3), "services", False, "4 of 3 tasks of web run"),
+    (checks.running("web", 4), DOWN, False, "2 of 4 tasks of web run"),
+    (checks.running("everywhere", 2), "drained", True, "2 of 2 tasks of everywhere run"),
+    (
+        checks.running("pending", 1),
+        "services",
+        False,
+        "0 of 1 tasks of pending run; pending.1 is pending: "
+        "no suitable node (scheduling constraints not satisfied on 3 nodes)",
+    ),
+    (checks.running("nothing", 1), "services", False, "0 of 1 tasks of nothing run"),
+]
+ABOUT_THE_SWARM: dict[str, Check] = {
+    "nodes_ready": checks.nodes_ready(3),
+    "node_ready": checks.node_ready("worker1"),
+    "node_down": checks.node_down("worker1"),
+    "node_absent": checks.node_absent("worker1"),
+    "role": checks.role("worker1", "worker"),
+    "manager_status": checks.manager_status("worker1", ""),
+    "managers": checks.managers(1),
+    "availability": checks.availability("worker1", "active"),
+    "label": checks.label("worker1", "zone", "a"),
+    "running": checks.running("web", 4),
+}
+
+
+@pytest.mark.parametrize(("check", "snapshot", "ok", "words"), CASES, ids=lambda value: str(value)[:40])
+def test_a_check_answers_and_says_what_is_so(check: Check, snapshot: str, ok: bool, words: str) -> None:
+    assert check(SNAPSHOTS[snapshot]) == Verdict(ok, words)
+
+
+@pytest.mark.xfail(strict=True, reason="a Verdict that is false is falsy: `if lost := _no_view(…)` drops it")
+@pytest.mark.parametrize("name", ABOUT_THE_SWARM)
+@pytest.mark.parametrize(
+    ("snapshot", "words"),
+    [
+        ("bare", "no engine of this lab is a manager: there is no swarm yet"),
+        ("quorum-lost", "the managers have lost their quorum, so nobody can tell"),
+    ],
+)
+def test_what_nobody_can_tell_is_false(name: str, snapshot: str, words: str) -> None:
+    assert ABOUT_THE_SWARM[name](SNAPSHOTS[snapshot]) == Verdict(False, words)
+
+
+def test_one_task_too_many_under_way_is_not_running_yet() -> None:
+    """As while a service is scaled up: the tasks that run are not all that are meant to."""
+    services = SNAPSHOTS["services"]
+    new = replace(services.tasks[0], slot=5, state="preparing", desired_state="running", message="")
+    verdict = checks.running("web", 4)(replace(services, tasks=(*services.tasks, new)))
+    assert verdict == Verdict(False, "4 of 4 tasks of web run; web.5 is preparing")
+
+
+def test_a_left_over_entry_keeps_a_node_listed() -> None:
+    three = SNAPSHOTS["three-nodes"]
+    left = replace(three.nodes[1], id="left", status="down")
+    verdict = checks.node_absent("worker1")(replace(three, nodes=(*three.nodes, left)))
+    assert verdict == Verdict(False, "worker1 is still listed (ready, down)")
+
+
+def test_every_check_of_the_vocabulary_is_tested() -> None:
+    """Each public function that makes checks is seen true and false above."""
+    makers = {
+        name
+        for name, made in vars(checks).items()
+        if callable(made)
+        and not name.startswith("_")
+        and getattr(made, "__annotations__", {}).get("return") is Check
+    }
+    assert makers == ABOUT_THE_SWARM.keys() | {"swarm_active", "swarm_inactive"}
+
+
+def test_a_verdict_shows_as_its_mark_and_words() -> None:
+    assert repr(Verdict(True, "worker1 is ready")) == "✓ worker1 is ready"
+    assert str(Verdict(False, "worker1 is down")) == "✗ worker1 is down"
+    assert Verdict(True, "")
+    assert not Verdict(False, "")

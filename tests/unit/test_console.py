@@ -1,0 +1,96 @@
+"""What labkit prints as it works, and its tables."""
+
+import io
+import re
+
+import pytest
+
+from labkit.console import Story, table
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def printed(stream: io.StringIO) -> list[str]:
+    """The lines, without the seconds, which are the clock's."""
+    return re.sub(r"\d+\.\d s", "0.0 s", stream.getvalue()).splitlines()
+
+
+def test_a_step_ends_with_its_mark_its_result_and_its_seconds() -> None:
+    stream = io.StringIO()
+    with Story(stream).step("Docker engine") as step:
+        step.result = "28.2.2"
+    assert printed(stream) == [" ✓ Docker engine          28.2.2 (0.0 s)"]
+
+
+def test_results_stand_in_one_column() -> None:
+    stream = io.StringIO()
+    story = Story(stream)
+    for title in ("Docker engine", "Image labkit/node"):
+        with story.step(title) as step:
+            step.result = "RESULT"
+    assert len({line.index("RESULT") for line in printed(stream)}) == 1
+
+
+def test_a_step_that_raises_ends_with_a_cross_and_the_error_goes_on() -> None:
+    stream = io.StringIO()
+    with pytest.raises(KeyboardInterrupt), Story(stream).step("Swarm"):
+        raise KeyboardInterrupt
+    assert [line.split() for line in printed(stream)] == [["✗", "Swarm", "(0.0", "s)"]]
+
+
+def test_notes_are_lines_of_their_own_off_a_terminal() -> None:
+    stream = io.StringIO()
+    with Story(stream).step("Image node") as step:
+        step.note("Step 1/9")
+        assert printed(stream) == ["   Step 1/9"]
+    assert printed(stream)[1].startswith(" ✓ Image node")
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_notes_replace_each_other_on_a_terminal() -> None:
+    stream = Terminal()
+    with Story(stream).step("Image node") as step:
+        step.note("Step 1/9")
+        step.note("x" * 500)
+    announced, first, long, closed = stream.getvalue().split("\r\x1b[2K")
+    assert announced == " • Image node …"
+    assert first == " • Image node … Step 1/9"
+    assert len(long) <= 110
+    assert "✓" in closed
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_a_quiet_story_prints_nothing_and_hides_no_error() -> None:
+    for stream in (io.StringIO(), Terminal()):
+        story = Story(stream, quiet=True)
+        story.say("up")
+        with pytest.raises(OSError), story.step("Swarm") as step:
+            step.note("init")
+            raise OSError
+        assert stream.getvalue() == ""
+
+
+def test_a_story_goes_to_standard_output_by_default(capsys: pytest.CaptureFixture[str]) -> None:
+    Story().say("hello")
+    assert capsys.readouterr() == ("hello\n", "")
+
+
+def test_table_columns_are_as_wide_as_their_widest_cell() -> None:
+    shown = table([("manager1", "–", "x"), ("w", "reachable", "")], ("NODE", "STATUS", ""))
+    assert shown.splitlines() == [
+        "NODE      STATUS",
+        "manager1  –          x",
+        "w         reachable",
+    ]
+
+
+def test_a_table_without_rows_is_its_header() -> None:
+    assert table([], ("IMAGE", "SIZE")) == "IMAGE  SIZE"
+
+
+def test_a_row_that_does_not_fit_the_header_is_an_error() -> None:
+    with pytest.raises((ValueError, IndexError)):
+        table([("one",)], ("IMAGE", "SIZE"))
