@@ -13,7 +13,7 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 from testcontainers.core.waiting_utils import WaitStrategy, WaitStrategyTarget
 
-from labkit import engine, hint, topology
+from labkit import engine, hint, images, topology
 from labkit.errors import EngineUnsuitable
 from labkit.node import READY_TIMEOUT, Node
 from labkit.parallel import in_parallel
@@ -144,14 +144,14 @@ def create_volumes(client: docker.DockerClient, topology: Topology) -> None:
         client.volumes.create(name, labels=labels)
 
 
-def start_containers(client: docker.DockerClient, topology: Topology, images: dict[str, str]) -> None:
+def start_containers(client: docker.DockerClient, topology: Topology, tags: dict[str, str]) -> None:
     """Create what is missing, start what is stopped, all at once; return when every engine answers."""
     present = node_entries(client, topology.lab)
 
     def bring_up(service: Service) -> None:
         entry = present.get(service.name)
         if entry is None:
-            LabContainer(topology, service, images[service.image]).start()
+            LabContainer(topology, service, tags[service.image]).start()
             return
         node = Node(entry["Id"], service.name, topology.lab)
         if entry["State"] == "paused":
@@ -189,7 +189,8 @@ def _of(lab: str | None) -> dict[str, str]:
 
 def outdated_nodes(client: docker.DockerClient, lab: str) -> list[str]:
     """The names of nodes that run another image than the one of their image folder as it stands now."""
-    current = client.images.get("labkit/node").id
+    tag = images.installed_tag(client, "node")
+    current = client.images.get(tag).id if tag else None
     return [name for name, entry in node_entries(client, lab).items() if entry["ImageID"] != current]
 
 

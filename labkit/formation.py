@@ -13,6 +13,7 @@ from labkit.topology import Service, Topology
 
 _PORT = 2377
 _BARE = "inactive"
+_IS_MEMBER = "test -e /var/lib/docker/swarm/docker-state.json"
 
 # What learners add with `ip link`, and what they leave in /lab; the engine's own things go through its API.
 _TIDY = r"""
@@ -47,11 +48,28 @@ def form(nodes: Mapping[str, Node], topology: Topology) -> None:
     in_parallel(join, services[1:])
 
 
-def dissolve(nodes: Collection[Node]) -> list[str]:
-    """Take the nodes out of their swarm and remove what was made on them, images apart.
+def forget_swarm(nodes: Collection[Node]) -> None:
+    """Let every node that is in a swarm, or does not run, come up without one the next time it starts.
 
-    Returns the names of nodes that could not be brought back to that state.
+    Those that run lose power; start them afterwards. Nothing here waits for the swarm: an engine whose
+    managers have lost their quorum keeps each question for 20 s, and as long when it starts.
     """
+
+    def forget(node: Node) -> None:
+        status = node.container.status
+        if status == "running" and node.run(_IS_MEMBER, check=False, quiet=True).exit_code:
+            return
+        node.mark_to_forget()
+        if status == "paused":
+            node.unpause()
+        if status in ("running", "paused"):
+            node.kill()
+
+    in_parallel(forget, nodes)
+
+
+def tidy(nodes: Collection[Node]) -> list[str]:
+    """Remove what was made on bare engines, images apart; return the names of nodes where that failed."""
     failed: list[str] = []
 
     def clean(node: Node) -> None:
@@ -65,10 +83,6 @@ def dissolve(nodes: Collection[Node]) -> list[str]:
 
 
 def _clean(node: Node) -> None:
-    if _state(node.api) != _BARE:
-        node.run("touch /var/lib/docker/forget-swarm", quiet=True)
-        node.kill()
-        node.start()
     api = node.api
     for container in api.containers(all=True):
         api.remove_container(container["Id"], v=True, force=True)

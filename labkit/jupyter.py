@@ -48,8 +48,12 @@ def serve(lab: str, *, port: int, browser: bool) -> int:
             f"JupyterLab found no free port from {port} on", next_step=hint.command("start", "--port", "9000")
         ) from None
     url = f"{server.connection_url}lab?token={settings['IdentityProvider.token']}"
-    print(f"\nSwarm Lab is open in JupyterLab:\n\n    {url}\n")
-    print("Ctrl-C stops JupyterLab. The nodes go on running.", flush=True)
+
+    def announce() -> None:
+        print(f"\nSwarm Lab is open in JupyterLab:\n\n    {url}\n")
+        print("Ctrl-C stops JupyterLab. The nodes go on running.", flush=True)
+
+    server.io_loop.add_callback(announce)  # once it listens, and no sooner
     server.start()
     if command:
         os.environ["LABKIT_COMMAND"] = command

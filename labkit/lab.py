@@ -101,18 +101,21 @@ class Lab:
         A node that cannot be cleaned, or runs an outdated image, is rebuilt. Raises what `up` raises.
         """
         quiet = Story(quiet=True)
+        with self._lock():
+            client = engine.client()
+            for name in bringup.outdated_nodes(client, self.name):
+                bringup.remove_node(client, self.name, name)
+            formation.forget_swarm(self.nodes.values())
         try:
             self.up(story=quiet)
         except (CommandFailed, CommandTimedOut, LabNotRunning):  # a node does not boot any more
             self.down()
             return self.up(story=quiet)
         with self._lock():
-            client, nodes = engine.client(), self.nodes
-            outdated = bringup.outdated_nodes(client, self.name)
-            stubborn = formation.dissolve([node for name, node in nodes.items() if name not in outdated])
-            for name in outdated + stubborn:
+            stubborn = formation.tidy(self.nodes.values())
+            for name in stubborn:
                 bringup.remove_node(client, self.name, name)
-        return self.up(story=quiet) if outdated or stubborn else self
+        return self.up(story=quiet) if stubborn else self
 
     def _lock(self, story: Story | None = None) -> AbstractContextManager[None]:
         return lock.hold(f"lab-{self.name}", say=story.say if story else None)

@@ -1,8 +1,10 @@
 """One node of the lab, a container with a Docker engine in it: run commands on it, stop and start it."""
 
 import codecs
+import io
 import queue
 import sys
+import tarfile
 import threading
 import time
 import uuid
@@ -128,6 +130,13 @@ class Node:
         """Start a stopped node and wait until its engine answers."""
         self.container.start()
         self.wait_ready()
+
+    def mark_to_forget(self) -> None:
+        """Let the node come up without its swarm at its next start (the node image's entry point does it)."""
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            tar.addfile(tarfile.TarInfo("forget-swarm"))
+        self.container.put_archive("/var/lib/docker", archive.getvalue())
 
     def pause(self) -> None:
         """Freeze every process of the node."""

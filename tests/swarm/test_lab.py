@@ -179,8 +179,8 @@ def test_tasks_of_a_service_run_on_every_node_of_an_overlay(
     manager.run(f"{create} {image} sleep 1000", quiet=True)
     snapshot = swarm.wait(checks.running("web", 3))
     assert {task.node for task in snapshot.tasks} == set(swarm.nodes)
-    script = "docker exec $(docker ps -q) getent ahostsv4 tasks.web | cut -d' ' -f1 | sort -u | wc -l"
-    assert manager.run(script, quiet=True).stdout.strip() == "3"
+    addresses = "docker exec $(docker ps -q) getent ahostsv4 tasks.web | cut -d' ' -f1 | sort -u | wc -l"
+    manager.run(f'until [ "$({addresses})" = 3 ]; do sleep 0.1; done', quiet=True, timeout=30)
 
 
 def test_unknown_node_suggests_the_right_one(lab: Lab) -> None:

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -74,7 +75,6 @@ def test_the_second_holder_waits_and_goes_on_when_the_first_has_finished() -> No
         assert not has_it.is_set()
     assert has_it.wait(PATIENCE)
     thread.join()
-    assert len(said) == 1
     assert said[0].startswith(f"Waiting for process {os.getpid()} (")
 
 
@@ -87,6 +87,14 @@ def test_a_holder_that_does_not_finish_is_named_with_its_command(monkeypatch: py
         == f"lab-x is busy: process {os.getpid()} (labkit up --swarm) did not finish within 0 s"
     )
     assert caught.value.next_step
+
+
+def test_waiting_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "Deadline", lambda _: SimpleNamespace(attempts=lambda: range(3)))
+    said: list[str] = []
+    with lock.hold("lab-x"), pytest.raises(LabBusy), lock.hold("lab-x", say=said.append):
+        pytest.fail("held twice")
+    assert len(said) == 1
 
 
 def test_locks_of_other_names_are_free() -> None:

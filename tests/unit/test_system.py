@@ -1,6 +1,8 @@
 """This machine's own set-up commands, with a stand-in for apt-get."""
 
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -107,8 +109,24 @@ def test_a_missing_program_is_an_error_in_three_parts() -> None:
         system.run(("systemctl-of-nobody", "start", "docker"), 1)
 
 
-@pytest.mark.usefixtures("apt")
-def test_a_command_gets_no_questions_and_its_output_no_pipe(tmp_path: Path) -> None:
+@pytest.fixture
+def typed_ahead() -> Iterator[None]:
+    """Somebody types at this process's standard input, where a command could read it."""
+    before = os.dup(0)
+    reader, writer = os.pipe()
+    os.write(writer, b"yes\n")
+    os.dup2(reader, 0)
+    yield
+    os.dup2(before, 0)
+    for number in (before, reader, writer):
+        os.close(number)
+
+
+@pytest.mark.usefixtures("apt", "typed_ahead")
+def test_a_command_asks_nobody_and_its_output_goes_to_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DEBIAN_FRONTEND", raising=False)
     script = 'read line || echo "end of input"; echo "$DEBIAN_FRONTEND"; [ -f /dev/stdout ] && echo "a file"'
     system.run(("sh", "-c", script), 30)
     assert system.tail(tmp_path / "state/sh.log") == ["end of input", "noninteractive", "a file"]

@@ -209,6 +209,10 @@ MISTAKES = {
         {"services/worker2/networks": {"other": {}}},
         "services.worker2.networks: expected 'lab' alone",
     ),
+    "one network more": (
+        {"services/worker2/networks/other": {"ipv4_address": "172.30.99.22"}},
+        "services.worker2.networks: expected 'lab' alone",
+    ),
     "a second network": (
         {"networks/second": {"labels": {"org.labkit.lab": "swarm-lab"}, "ipam": {}}},
         "networks: one network expected, found 2",

@@ -1,0 +1,33 @@
+"""The node image: what it is made of, how large, and that an unchanged one costs nothing."""
+
+import pytest
+
+from labkit import Lab, engine, images
+from tests.helpers import labkit
+
+pytestmark = pytest.mark.engine
+
+
+def test_node_image_is_small_and_tagged_by_content(lab: Lab) -> None:
+    tag = images.content_tag("node")
+    image = engine.client().images.get(tag)
+    assert lab.node("manager1").container.image.id == image.id
+    assert image.attrs["Size"] <= 300e6
+    assert "labkit/node:latest" in image.tags
+
+
+def test_unchanged_image_is_not_built_again() -> None:
+    said: list[str] = []
+    assert images.ensure(engine.client(), "node", said.append) == images.content_tag("node")
+    assert said == []
+
+
+def test_no_build_stage_is_left_behind() -> None:
+    stages = engine.client().images.list(filters={"dangling": True, "label": images.STAGE_LABEL})
+    assert stages == []
+
+
+def test_images_are_listed() -> None:
+    done = labkit("images")
+    assert images.content_tag("node") in done.stdout
+    assert images.content_tag("base") in done.stdout
