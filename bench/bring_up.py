@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from labkit import Lab, engine, topology
+
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-
-from labkit import Lab, engine, topology  # noqa: E402
 from tests import compose  # noqa: E402
 
 LABKIT = str(Path(sys.executable).parent / "labkit")
@@ -36,8 +36,9 @@ def run(*command: str) -> None:
 def bare(form: bool) -> None:
     """The same containers by the engine's command line, in parallel, as a shell script would."""
     lab = topology.load(env=ENV)
-    script = ["set -e", f"docker network create --subnet {lab.subnet} {lab.network}"]
-    script += [f"docker volume create --label org.labkit.lab={LAB} {name} &" for name in lab.volumes]
+    label = f"--label {topology.LAB_LABEL}={LAB}"
+    script = ["set -e", f"docker network create --subnet {lab.subnet} {label} {lab.network}"]
+    script += [f"docker volume create {label} {name} &" for name in lab.volumes]
     script.append("wait")
     for node in lab.nodes:
         options = [f"--name {node.container_name} --hostname {node.hostname} --network {lab.network}"]
@@ -67,13 +68,6 @@ def bare(form: bool) -> None:
     run("bash", "-c", "\n".join(script))
 
 
-def remove() -> None:
-    Lab(LAB).down()
-    subprocess.run(
-        ["docker", "network", "rm", f"{LAB}_lab"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-
-
 def main() -> None:
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     engine.find()
@@ -88,13 +82,13 @@ def main() -> None:
             "bare commands, swarm": lambda: bare(form=True),
         }
         seconds: dict[str, list[float]] = {name: [] for name in contestants}
-        remove()
+        Lab(LAB).down()
         for _ in range(repeats):
             for name, bring_up in contestants.items():
                 started = time.monotonic()
                 bring_up()
                 seconds[name].append(time.monotonic() - started)
-                remove()
+                Lab(LAB).down()
     for name, times in seconds.items():
         print(f"{name:<26} median {statistics.median(times):5.2f} s   {min(times):.2f}–{max(times):.2f}")
     for ours, theirs in (

@@ -7,7 +7,10 @@ _ADVICE = (
     (r"not a swarm manager", "docker swarm init here, or docker swarm join --token TOKEN manager1:2377"),
     (r"already part of a swarm", "docker swarm leave on this node first (a manager needs --force)"),
     (r"could not choose an IP address to advertise", "name one: docker swarm init --advertise-addr eth0"),
-    (r"invalid join token", "docker swarm join-token worker on a manager prints the current one"),
+    (
+        r"invalid join token|A valid join token is necessary",
+        "docker swarm join-token worker on a manager prints the current one",
+    ),
     (
         r"node \S+ is not down and can't be removed",
         "docker swarm leave on that node first, or node rm --force",
@@ -17,13 +20,16 @@ _ADVICE = (
         r"attempting to leave the swarm on a node.*manager",
         "docker node demote it first, or leave with --force",
     ),
-    (r"name conflicts with an existing object", "choose another name, or remove the object that has it"),
+    (
+        r"name conflicts with an existing object|with name \S+ already exists",
+        "choose another name, or remove the object that has it",
+    ),
     (
         r"(?:node|service|network|secret|config|stack) \S+ not found",
         "list what there is: the same command with ls",
     ),
     (
-        r"No such (?:image|container|network|volume|node|service)",
+        r"[Nn]o such (?:image|container|network|volume|node|service)",
         "list what there is: the same command with ls",
     ),
     (r"does not have a leader|quorum", "start managers again until more than half of them run"),
@@ -32,7 +38,7 @@ _ADVICE = (
         "publish another port, or remove what has this one",
     ),
     (
-        r"unknown (?:flag|shorthand flag|command)|requires (?:exactly|at least)",
+        r"unknown (?:flag|shorthand flag|command)|is not a docker command|requires (?:exactly|at least)",
         "the same command with --help",
     ),
     (r"command not found", "check the spelling; nodes have docker, ip, ss, curl, openssl and ps"),

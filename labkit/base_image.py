@@ -107,10 +107,12 @@ def _run(command: list[str], scratch: Path, pull_error: str, say: Say) -> None:
 
 
 def _uris(folder: Path) -> Iterator[str]:
-    files = [folder / "sources.list", *sorted((folder / "sources.list.d").glob("*"))]
-    for line in (line for file in files if file.is_file() for line in file.read_text().splitlines()):
-        words = line.split()
-        if words[:1] == ["URIs:"]:
-            yield from words[1:]
-        elif words[:1] == ["deb"]:
-            yield from (word for word in words if "://" in word)
+    for file in (folder / "sources.list", *sorted((folder / "sources.list.d").glob("*.list"))):
+        for line in file.read_text().splitlines() if file.is_file() else ():
+            if line.startswith("deb "):
+                yield from (word for word in line.split() if "://" in word)
+    for file in sorted((folder / "sources.list.d").glob("*.sources")):
+        for stanza in file.read_text().split("\n\n"):  # the deb822 format: a stanza per source
+            fields = dict(line.split(":", 1) for line in stanza.splitlines() if line[:1].isalpha())
+            if fields.get("Enabled", "yes").strip() != "no":
+                yield from fields.get("URIs", "").split()

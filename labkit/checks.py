@@ -39,7 +39,7 @@ def nodes_ready(count: int) -> Check:
     """Exactly `count` nodes of the swarm are ready."""
 
     def check(snapshot: Snapshot) -> Verdict:
-        if lost := _no_view(snapshot):
+        if (lost := _no_view(snapshot)) is not None:
             return lost
         ready = [node.name for node in snapshot.nodes if node.status == "ready"]
         others = [f"{node.name} is {node.status}" for node in snapshot.nodes if node.status != "ready"]
@@ -63,7 +63,7 @@ def node_absent(name: str) -> Check:
     """The swarm has no entry for the node."""
 
     def check(snapshot: Snapshot) -> Verdict:
-        if lost := _no_view(snapshot):
+        if (lost := _no_view(snapshot)) is not None:
             return lost
         entries = [node for node in snapshot.nodes if node.name == name]
         if entries:
@@ -91,7 +91,7 @@ def managers(count: int) -> Check:
     """Exactly `count` managers take part: leader or reachable."""
 
     def check(snapshot: Snapshot) -> Verdict:
-        if lost := _no_view(snapshot):
+        if (lost := _no_view(snapshot)) is not None:
             return lost
         present = [node.name for node in snapshot.nodes if node.manager_status in ("leader", "reachable")]
         return Verdict(len(present) == count, f"{len(present)} of {count} managers ({', '.join(present)})")
@@ -119,7 +119,7 @@ def running(service: str, count: int) -> Check:
     """Exactly `count` tasks of the service run and are meant to run."""
 
     def check(snapshot: Snapshot) -> Verdict:
-        if lost := _no_view(snapshot):
+        if (lost := _no_view(snapshot)) is not None:
             return lost
         tasks = [
             task for task in snapshot.tasks if task.service == service and task.desired_state == "running"
@@ -162,7 +162,7 @@ def _engine_words(snapshot: Snapshot, name: str, bad: str) -> str:
 
 def _of_node(name: str, test: Callable[[Node], bool], words: Callable[[Node], str]) -> Check:
     def check(snapshot: Snapshot) -> Verdict:
-        if lost := _no_view(snapshot):
+        if (lost := _no_view(snapshot)) is not None:
             return lost
         node = snapshot.node(name)
         if node is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import labkit
 from labkit import hint
 from labkit.console import Story, table
-from labkit.errors import CommandFailed, LabError
+from labkit.errors import LabError
 
 if TYPE_CHECKING:  # what a command needs it imports itself: `labkit --help` and errors stay instant
     from labkit.lab import Lab
@@ -21,13 +21,13 @@ Run = Callable[[argparse.Namespace], int]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parsed(sys.argv[1:] if arguments is None else list(arguments))
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         return int(options.run(options))
     except LabError as error:
         print(error.story(), file=sys.stderr)
-        return error.exit_code if isinstance(error, CommandFailed) else 1
+        return 1
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return 130
@@ -35,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        if not _is_engine_error(error):
+        from labkit import engine
+
+        if not isinstance(error, engine.ERRORS):
             raise
         print(
             LabError(
@@ -45,6 +47,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+def _parsed(arguments: list[str]) -> argparse.Namespace:
+    """Parse a command line. What follows `test`, or `--`, is another program's and stays as it is."""
+    parser = _parser()
+    if arguments[:1] == ["test"] and not {"-h", "--help"} & set(arguments):
+        return argparse.Namespace(run=_test, pytest=arguments[1:])
+    ours, dashes, theirs = arguments, [], []
+    if "--" in arguments:
+        at = arguments.index("--")
+        ours, dashes, theirs = arguments[:at], arguments[at : at + 1], arguments[at + 1 :]
+    options = parser.parse_args(ours)
+    if options.run is _exec:
+        options.command += theirs
+        if not options.command:
+            parser.error("exec: which COMMAND?   labkit exec NODE -- COMMAND")
+    elif dashes:
+        parser.error(f"unrecognized arguments: {' '.join(dashes + theirs)}")
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
 
     execute = command("exec", _exec, "run a command on a node")
     execute.add_argument("node", metavar="NODE")
-    execute.add_argument("command", nargs="+", metavar="COMMAND", help="put -- before it")
+    execute.add_argument("command", nargs="*", metavar="COMMAND", help="put -- before it")
 
     shell = command("shell", _shell, "open a terminal on a node")
     shell.add_argument("node", metavar="NODE")
@@ -220,13 +241,6 @@ def _provide_engine() -> None:
 
 def _ask(question: str) -> bool:
     return input(f"{question} [Y/n] ").strip().lower() in ("", "y", "yes")
-
-
-def _is_engine_error(error: Exception) -> bool:
-    from docker.errors import DockerException
-    from requests import RequestException
-
-    return isinstance(error, DockerException | RequestException)
 
 
 def _as_interrupt(*_: Any) -> None:

@@ -1,5 +1,6 @@
 """How labkit tells what it does: ordered steps with a status line each, and aligned tables."""
 
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -50,7 +51,7 @@ class Story:
         """Show what a long step is at: in place on a terminal, as lines elsewhere."""
         if self._live:
             line = f" • {title} … {text}"
-            self._stream.write(f"\r\x1b[2K{line[:110]}")
+            self._stream.write(f"\r\x1b[2K{line[: shutil.get_terminal_size().columns - 1]}")
             self._stream.flush()
         else:
             self.say(f"   {text}")

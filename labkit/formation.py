@@ -3,9 +3,8 @@
 from collections.abc import Collection, Mapping
 
 import docker
-import requests
-from docker.errors import DockerException
 
+from labkit import engine
 from labkit.errors import LabError
 from labkit.node import Node
 from labkit.parallel import in_parallel
@@ -75,7 +74,7 @@ def tidy(nodes: Collection[Node]) -> list[str]:
     def clean(node: Node) -> None:
         try:
             _clean(node)
-        except (LabError, DockerException, requests.RequestException, OSError):
+        except (LabError, *engine.ERRORS):
             failed.append(node.name)
 
     in_parallel(clean, nodes)

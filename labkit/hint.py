@@ -8,5 +8,6 @@ DEFAULT_LAB = "swarm-lab"
 
 def command(*words: str, lab: str = DEFAULT_LAB) -> str:
     """`labkit WORDS`, pasteable: `./lab WORDS` for those who came through that script."""
-    flag = [] if lab == DEFAULT_LAB else ["--lab", lab]
-    return shlex.join([os.environ.get("LABKIT_COMMAND", "labkit"), *words, *flag])
+    at = words.index("--") if "--" in words else len(words)
+    flag = () if lab == DEFAULT_LAB else ("--lab", lab)
+    return shlex.join([os.environ.get("LABKIT_COMMAND", "labkit"), *words[:at], *flag, *words[at:]])

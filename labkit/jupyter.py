@@ -45,7 +45,8 @@ def serve(lab: str, *, port: int, browser: bool) -> int:
         server = LabApp.initialize_server(argv=[f"--{name}={value}" for name, value in settings.items()])
     except SystemExit:
         raise PortTaken(
-            f"JupyterLab found no free port from {port} on", next_step=hint.command("start", "--port", "9000")
+            f"JupyterLab found no free port from {port} on",
+            next_step=hint.command("start", "--port", "9000", lab=lab),
         ) from None
     url = f"{server.connection_url}lab?token={settings['IdentityProvider.token']}"
 

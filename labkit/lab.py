@@ -5,9 +5,6 @@ import difflib
 import os
 from contextlib import AbstractContextManager
 
-import requests
-from docker.errors import DockerException
-
 from labkit import bringup, checks, engine, formation, hint, images, lock, model
 from labkit.checks import Check, Verdict
 from labkit.console import Story
@@ -23,6 +20,7 @@ from labkit.errors import (
 )
 from labkit.model import Snapshot
 from labkit.node import Node
+from labkit.topology import LAB_NAME, LAB_NAME_RULE
 
 
 class Lab:
@@ -33,6 +31,8 @@ class Lab:
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or os.environ.get("LABKIT_LAB") or hint.DEFAULT_LAB
+        if not LAB_NAME.fullmatch(self.name):
+            raise LabError(f"'{self.name}' is no lab name", next_step=f"use {LAB_NAME_RULE}")
         self._nodes: dict[str, Node] = {}
 
     def __repr__(self) -> str:
@@ -176,13 +176,13 @@ class Lab:
         for name, (node, state) in self._find().items():
             info = None
             if state == "running":
-                with contextlib.suppress(requests.RequestException, DockerException, LabError, OSError):
+                with contextlib.suppress(LabError, *engine.ERRORS):
                     info = node.api.info()
             engines.append(model.parse_engine(name, state, info))
             if engines[-1].manager:
                 apis.append(node.api)
         for api in apis:
-            with contextlib.suppress(requests.RequestException, DockerException, OSError):
+            with contextlib.suppress(*engine.ERRORS):
                 return model.parse(engines, api.nodes(), api.services(), api.tasks())
         return Snapshot(engines={engine.name: engine for engine in engines}, quorum=False if apis else None)
 

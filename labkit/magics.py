@@ -9,7 +9,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, magics_class
 
 from labkit.lab import Lab
-from labkit.node import DEFAULT_TIMEOUT, Result, failure, run_on, write_through
+from labkit.running import DEFAULT_TIMEOUT, Result, failure, run_on, write_through
 
 _GREY, _PLAIN = "\x1b[90m", "\x1b[0m"
 

@@ -5,7 +5,6 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from labkit import hint
 from labkit.errors import SetupFailed
 from labkit.state import state_dir
 
@@ -60,7 +59,7 @@ def run(command: Sequence[str], seconds: float) -> None:
     raise SetupFailed(
         f"`{' '.join(command)}` {outcome}",
         evidence=tail(log),
-        next_step=f"read {log}, mend what it names, then {hint.command('up')} again",
+        next_step=f"read {log}, mend what it names, then run the command again",
     )
 
 

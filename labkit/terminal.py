@@ -11,9 +11,11 @@ import threading
 import tty
 from collections.abc import Iterator, Sequence
 
+from labkit import hint
 from labkit.errors import LabError
 from labkit.execution import STDERR, Execution
-from labkit.node import Node, marked, stop_marked
+from labkit.node import Node
+from labkit.running import marked, stop_marked
 
 _CHUNK = 65536
 
@@ -44,7 +46,7 @@ def open_shell(node: Node) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise LabError(
             "labkit shell needs a terminal, and this is none",
-            next_step=f"labkit exec {node.name} -- COMMAND",
+            next_step=hint.command("exec", node.name, "--", "COMMAND", lab=node.lab),
         )
     process, mark = marked(
         node, ["bash", "-l"], env={"TERM": os.environ.get("TERM", "xterm")}, stdin=True, tty=True

@@ -8,7 +8,7 @@ is an error with its place in the file, because a key that labkit ignored would 
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,10 @@ ROLE_LABEL = "org.labkit.role"
 FILE_NAME = "docker-compose.dind.yml"
 SWARM_OVERLAYS = ipaddress.IPv4Network("10.0.0.0/8")
 
-_LAB_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+LAB_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+LAB_NAME_RULE = "lower-case letters, digits, '-' and '_'"
+
+_Parsed = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,12 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Topol
     path = path or default_path()
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise TopologyInvalid(f"cannot read {path}", evidence=[str(error)]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise TopologyInvalid(
+            f"cannot read {path}",
+            evidence=[str(error)],
+            next_step="check the file, or what LABKIT_TOPOLOGY names",
+        ) from None
     except yaml.YAMLError as error:
         raise TopologyInvalid(
             f"{path.name} is not valid YAML", evidence=[str(error)], next_step=f"mend {path}"
@@ -112,7 +119,7 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Topol
 
 
 class _TopologyReader(Reader):
-    """Reads the whole document; `folder` is what its relative paths start from."""
+    """Reads the whole document, however broken, and builds a Topology only when there was no problem."""
 
     def __init__(self, env: Mapping[str, str], folder: Path) -> None:
         super().__init__(env)
@@ -120,67 +127,67 @@ class _TopologyReader(Reader):
 
     def topology(self, document: Any) -> Topology | None:
         top = self.section("", self.interpolated(document), _TOP, required=("name", "services", "networks"))
-        if self.problems and not {"services", "networks"} <= top.keys():
-            return None
-        lab = str(top.get("name", DEFAULT_LAB))
-        if not _LAB_NAME.fullmatch(lab):
-            self.problem("name", f"'{lab}' is no lab name: lower-case letters, digits, '-' and '_'")
+        lab = top.get("name", DEFAULT_LAB)
+        if not LAB_NAME.fullmatch(lab):
+            self.problem("name", f"'{lab}' is no lab name: {LAB_NAME_RULE}")
         networks = {
             name: self.section(f"networks.{name}", body, _NETWORK, required=("labels", "ipam"))
-            for name, body in top["networks"].items()
+            for name, body in top.get("networks", {}).items()
         }
-        if len(networks) != 1:
+        if "networks" in top and len(networks) != 1:
             self.problem("networks", f"one network expected, found {len(networks)}")
-            return None
-        network, settings = next(iter(networks.items()))
-        subnet = self.subnet(f"networks.{network}.ipam", settings.get("ipam"))
         volumes = {
             name: self.section(f"volumes.{name}", body, _VOLUME, required=("labels",))
             for name, body in top.get("volumes", {}).items()
         }
-        services = [
-            service
-            for name, body in top["services"].items()
-            if (service := self.service(lab, name, body, network, volumes.keys()))
-        ]
-        self.check_lab(lab, services, settings, volumes, subnet)
-        if self.problems or subnet is None:
+        services = {
+            name: self.service(name, body, networks, volumes)
+            for name, body in top.get("services", {}).items()
+        }
+        labelled = {f"networks.{name}": body for name, body in networks.items()}
+        labelled |= {f"volumes.{name}": body for name, body in volumes.items()}
+        labelled |= {f"services.{name}": body for name, body in services.items()}
+        self.check_labels(lab, labelled)
+        if "services" in top:
+            self.check_roles(services)
+        subnets = [self.subnet(f"networks.{name}.ipam", body.get("ipam")) for name, body in networks.items()]
+        self.check_addresses(services, subnets[0] if subnets else None)
+        if self.problems or subnets[0] is None:
             return None
+        network, settings = next(iter(networks.items()))
         return Topology(
             lab=lab,
-            services=tuple(services),
+            services=tuple(self.built(lab, name, body) for name, body in services.items()),
             network=f"{lab}_{network}",
-            subnet=subnet,
+            subnet=subnets[0],
             network_labels=settings["labels"],
             volumes={f"{lab}_{name}": body["labels"] for name, body in volumes.items()},
         )
 
-    def service(self, lab: str, name: str, body: Any, network: str, volumes: Any) -> Service | None:
+    def service(self, name: str, body: Any, networks: Collection[str], volumes: Collection[str]) -> _Parsed:
+        """Read a service's section and the sections in it, which add `address` and `log_driver`."""
         place = f"services.{name}"
-        before = len(self.problems)
-        got = self.section(place, body, _SERVICE, required=tuple(_SERVICE.keys() - {"build"}))
-        if len(self.problems) > before:
-            return None
-        if set(got["networks"]) != {network}:
-            self.problem(f"{place}.networks", f"expected '{network}' alone")
-            return None
-        address = self.section(
-            f"{place}.networks.{network}",
-            got["networks"][network],
-            {"ipv4_address": composefile.address},
-            ("ipv4_address",),
-        )
-        self.section(f"{place}.healthcheck", got["healthcheck"], _HEALTH, tuple(_HEALTH))
-        logging = self.section(f"{place}.logging", got["logging"], {"driver": composefile.text}, ("driver",))
-        mounts = []
-        for source, target, mode in got["volumes"]:
-            if not source.startswith("/"):
-                if source not in volumes:
-                    self.problem(f"{place}.volumes", f"'{source}' is not declared under volumes")
-                source = f"{lab}_{source}"
-            mounts.append((source, target, mode))
-        if len(self.problems) > before:
-            return None
+        got = self.section(place, body, _SERVICE, required=_SERVICE.keys() - {"build"})
+        if "healthcheck" in got:
+            self.section(f"{place}.healthcheck", got["healthcheck"], _HEALTH, required=_HEALTH)
+        if "logging" in got:
+            driver = self.section(f"{place}.logging", got["logging"], _LOGGING, required=_LOGGING)
+            got["log_driver"] = driver.get("driver")
+        if "networks" in got and len(networks) == 1:
+            [network] = networks
+            if got["networks"].keys() != {network}:
+                self.problem(f"{place}.networks", f"expected '{network}' alone")
+            else:
+                joined = f"{place}.networks.{network}"
+                address = self.section(joined, got["networks"][network], _JOINED, required=_JOINED)
+                got["address"] = address.get("ipv4_address")
+        for source, _, _ in got.get("volumes", ()):
+            if not source.startswith("/") and source not in volumes:
+                self.problem(f"{place}.volumes", f"'{source}' is not declared under volumes")
+        return got
+
+    def built(self, lab: str, name: str, got: _Parsed) -> Service:
+        """The Service of a section without problems."""
         return Service(
             name=name,
             image=got["image"],
@@ -188,8 +195,11 @@ class _TopologyReader(Reader):
             container_name=got["container_name"],
             hostname=got["hostname"],
             labels=got["labels"],
-            address=address["ipv4_address"],
-            volumes=tuple(mounts),
+            address=got["address"],
+            volumes=tuple(
+                (source if source.startswith("/") else f"{lab}_{source}", target, mode)
+                for source, target, mode in got["volumes"]
+            ),
             cap_add=got["cap_add"],
             security_opt=got["security_opt"],
             cgroup=got["cgroup"],
@@ -197,7 +207,7 @@ class _TopologyReader(Reader):
             tmpfs=got["tmpfs"],
             memory=got["mem_limit"],
             pids_limit=got["pids_limit"],
-            log_driver=logging["driver"],
+            log_driver=got["log_driver"],
         )
 
     def subnet(self, place: str, ipam: Any) -> ipaddress.IPv4Network | None:
@@ -218,35 +228,35 @@ class _TopologyReader(Reader):
         self.problem(place, "expected config with one subnet and nothing else")
         return None
 
-    def check_lab(
-        self,
-        lab: str,
-        services: list[Service],
-        network: Mapping[str, Any],
-        volumes: Mapping[str, Mapping[str, Any]],
-        subnet: ipaddress.IPv4Network | None,
-    ) -> None:
-        """What a lab needs beyond well-formed parts: labels that find it again, roles, distinct addresses."""
-        labelled = [(f"services.{service.name}", service.labels) for service in services]
-        labelled += [("networks", network.get("labels", {}))]
-        labelled += [(f"volumes.{name}", body.get("labels", {})) for name, body in volumes.items()]
-        for place, labels in labelled:
-            if labels.get(LAB_LABEL) != lab:
+    def check_labels(self, lab: str, sections: Mapping[str, _Parsed]) -> None:
+        """Everything of a lab must be found again by its label."""
+        for place, body in sections.items():
+            if "labels" in body and body["labels"].get(LAB_LABEL) != lab:
                 self.problem(f"{place}.labels", f"needs {LAB_LABEL}: {lab}")
-        taken: dict[str, str] = {}
-        for service in services:
-            place = f"services.{service.name}"
-            if service.is_node and service.labels[NODE_LABEL] != service.name:
-                self.problem(f"{place}.labels", f"{NODE_LABEL} must be the service's name")
-            if service.role not in ("manager", "worker"):
-                self.problem(f"{place}.labels", f"{ROLE_LABEL} must be manager or worker")
-            if subnet and ipaddress.IPv4Address(service.address) not in subnet:
-                self.problem(place, f"address {service.address} is not in {subnet}")
-            if service.address in taken:
-                self.problem(place, f"address {service.address} belongs to {taken[service.address]} already")
-            taken[service.address] = service.name
-        if services and not any(service.is_node and service.role == "manager" for service in services):
+
+    def check_roles(self, services: Mapping[str, _Parsed]) -> None:
+        roles = []
+        for name, body in services.items():
+            labels = body.get("labels", {})
+            if NODE_LABEL in labels and labels[NODE_LABEL] != name:
+                self.problem(f"services.{name}.labels", f"{NODE_LABEL} must be the service's name")
+            roles.append(labels.get(ROLE_LABEL, "worker") if NODE_LABEL in labels else None)
+            if roles[-1] not in ("manager", "worker", None):
+                self.problem(f"services.{name}.labels", f"{ROLE_LABEL} must be manager or worker")
+        if "manager" not in roles and all("labels" in body for body in services.values()):
             self.problem("services", f"no node with {ROLE_LABEL}: manager")
+
+    def check_addresses(self, services: Mapping[str, _Parsed], subnet: ipaddress.IPv4Network | None) -> None:
+        taken: dict[str, str] = {}
+        for name, body in services.items():
+            address = body.get("address")
+            if address is None:
+                continue
+            if subnet and ipaddress.IPv4Address(address) not in subnet:
+                self.problem(f"services.{name}", f"address {address} is not in {subnet}")
+            if address in taken:
+                self.problem(f"services.{name}", f"address {address} belongs to {taken[address]} already")
+            taken[address] = name
 
 
 _TOP: Parsers = {
@@ -279,5 +289,7 @@ _HEALTH: Parsers = {
     "timeout": composefile.seconds,
     "retries": composefile.count,
 }
+_LOGGING: Parsers = {"driver": composefile.text}
+_JOINED: Parsers = {"ipv4_address": composefile.address}
 _NETWORK: Parsers = {"labels": composefile.labels, "ipam": composefile.mapping}
 _VOLUME: Parsers = {"labels": composefile.labels}

@@ -1,12 +1,19 @@
 """The outer Docker engine: found, provided where none is, and probed for what its kernel can do."""
 
+from docker.errors import DockerException
+from requests import RequestException
+
 from labkit.engine.daemon import stop
 from labkit.engine.find import client, find, forget
 from labkit.engine.install import ensure
 from labkit.engine.places import Endpoint
 from labkit.engine.probes import Probe, as_json, examine, require, table
 
+ERRORS = (DockerException, RequestException, OSError)
+"""What an engine that refuses, or stops answering, raises through docker-py."""
+
 __all__ = [
+    "ERRORS",
     "Endpoint",
     "Probe",
     "as_json",

@@ -6,6 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from labkit import hint
+
 # How each family of Linux distributions installs an engine, by the ID or ID_LIKE of /etc/os-release.
 # Red Hat's own systems name fedora in ID_LIKE but have no such package: they get the general answer.
 _INSTALL = {
@@ -19,7 +21,6 @@ _INSTALL = {
     "alpine": ("apk add docker",),
 }
 _DOCS = "https://docs.docker.com"
-_MORE = "     (labkit doctor shows more)"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def next_step(machine: Machine, *, chosen: str = "", denied: bool = False) -> st
     there and refused this user.
     """
     if denied:
-        return f"sudo usermod -aG docker $USER, then log in again{_MORE}"
+        return f"sudo usermod -aG docker $USER, then log in again     ({hint.command('doctor')} shows more)"
     if chosen:
         return f"start the engine that {chosen} names, or unset that to use the one on this machine"
     if machine.system == "Darwin":

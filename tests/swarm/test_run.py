@@ -14,7 +14,8 @@ import pytest
 
 from labkit import Lab, checks
 from labkit.errors import CommandFailed, CommandTimedOut, LabNotRunning
-from labkit.node import Node, run_on
+from labkit.node import Node
+from labkit.running import run_on
 from tests.helpers import LABKIT, labkit, spawn
 
 pytestmark = pytest.mark.engine

@@ -70,7 +70,6 @@ def test_what_docker_says_is_answered_with_a_next_step(message: str, expected: s
     assert expected in advice.for_output(f"{message}\n")
 
 
-@pytest.mark.xfail(strict=True, reason="no pattern of the table knows these yet")
 @pytest.mark.parametrize(("message", "expected"), WITHOUT_ADVICE.items(), ids=range(len(WITHOUT_ADVICE)))
 def test_what_docker_says_often_has_advice(message: str, expected: str) -> None:
     assert expected in advice.for_output(message)

@@ -111,7 +111,6 @@ def test_a_check_answers_and_says_what_is_so(check: Check, snapshot: str, ok: bo
     assert check(SNAPSHOTS[snapshot]) == Verdict(ok, words)
 
 
-@pytest.mark.xfail(strict=True, reason="a Verdict that is false is falsy: `if lost := _no_view(…)` drops it")
 @pytest.mark.parametrize("name", ABOUT_THE_SWARM)
 @pytest.mark.parametrize(
     ("snapshot", "words"),

@@ -150,7 +150,7 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def parsed(*arguments: str) -> argparse.Namespace:
-    return cli._parser().parse_args(arguments)
+    return cli._parsed(list(arguments))
 
 
 @pytest.mark.parametrize(
@@ -181,9 +181,6 @@ def test_what_follows_the_dashes_goes_to_the_node() -> None:
     assert (options.node, options.command, hasattr(options, "lab")) == ("manager1", command, False)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="before Python 3.13 argparse removes `--` from every positional argument"
-)
 def test_dashes_of_the_nodes_own_command_reach_it() -> None:
     command = ["sh", "-c", 'echo "$@"', "--", "x"]
     assert parsed("exec", "manager1", "--", *command).command == command
@@ -193,7 +190,6 @@ def test_arguments_of_the_tests_go_to_pytest() -> None:
     assert parsed("test", "tests/unit", "-k", "lock", "-x").pytest == ["tests/unit", "-k", "lock", "-x"]
 
 
-@pytest.mark.xfail(strict=True, raises=SystemExit, reason="argparse.REMAINDER takes no option as its first")
 def test_options_alone_go_to_pytest_too() -> None:
     assert parsed("test", "-k", "lock").pytest == ["-k", "lock"]
 
@@ -263,7 +259,6 @@ def test_removing_a_lab_that_is_not_there_is_done(
 
 
 @pytest.mark.usefixtures("nothing_runs")
-@pytest.mark.xfail(strict=True, raises=FileNotFoundError, reason="the lab's name is checked after its lock")
 def test_a_lab_name_that_is_none_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
