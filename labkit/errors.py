@@ -88,6 +88,10 @@ class CommandTimedOut(LabError):
     """A command on a node still ran at its deadline; it was stopped there."""
 
 
+class CommandInterrupted(LabError):
+    """A cell's command was interrupted; it was stopped on the node too."""
+
+
 class NotConverged(LabError):
     """A state did not come about before its deadline; the evidence says what was missing."""
 

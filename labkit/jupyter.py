@@ -8,6 +8,8 @@ from pathlib import Path
 from labkit import hint
 from labkit.errors import LabError, PortTaken
 
+# No news pop-up over the notebook's corner, and outputs that scrolling does not lose.
+SETTINGS = Path(__file__).parent / "jupyter_settings"
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
 
@@ -37,8 +39,7 @@ def serve(lab: str, *, port: int, browser: bool) -> int:
         "ServerApp.answer_yes": True,  # Ctrl-C means stop, without a question
         "ServerApp.open_browser": browser and _has_display(),
         "IdentityProvider.token": secrets.token_urlsafe(32),
-        "LabApp.news_url": None,  # the news pop-up covers the notebook's corner
-        "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
+        "LabApp.app_settings_dir": SETTINGS,
         "Application.log_level": "ERROR",
     }
     try:

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, magics_class
 
+from labkit.errors import CommandInterrupted
 from labkit.lab import Lab
 from labkit.running import DEFAULT_TIMEOUT, Result, failure, run_on, write_through
 
@@ -41,7 +42,11 @@ class OnMagics(Magics):
         lab = lab if isinstance(lab, Lab) else Lab()
         nodes = [lab.node(name) for name in arguments.nodes]
         sink = write_through if len(nodes) == 1 else _Prefixed(max(len(node.name) for node in nodes))
-        results = run_on(nodes, cell, timeout=arguments.timeout, check=False, sink=sink)
+        try:
+            results = run_on(nodes, cell, timeout=arguments.timeout, check=False, sink=sink)
+        except KeyboardInterrupt:
+            names = ", ".join(arguments.nodes)
+            raise CommandInterrupted(f"interrupted; the command was stopped on {names} too") from None
         if isinstance(sink, _Prefixed):
             sink.finish()
         for result in results:
