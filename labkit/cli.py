@@ -236,7 +236,8 @@ def _lab(options: argparse.Namespace) -> "Lab":
 def _provide_engine() -> None:
     from labkit import engine
 
-    engine.ensure(print, _ask if sys.stdin.isatty() and sys.stdout.isatty() else None)
+    has_terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+    engine.ensure(print, _ask if has_terminal else None)
 
 
 def _ask(question: str) -> bool:

@@ -128,7 +128,7 @@ def _build(client: docker.DockerClient, name: str, tag: str, base: str, say: Say
             for line in event.get("stream", "").splitlines():
                 log.append(line)
                 if line.startswith("Step "):
-                    say(line)
+                    say(line if len(line) < 100 else f"{line[:98]} …")
     except (DockerException, OSError) as error:
         raise ImageUnavailable(
             f"image {tag} could not be built",

@@ -53,6 +53,8 @@ class Lab:
                 step.result = f"{client.version()['Version']} at {engine.find().url}"
             wanted = bringup.choose_topology(client, self.name)
             fresh = not bringup.containers(client, self.name)
+            if fresh:
+                engine.require_room(client)
             try:
                 built = {}
                 for image in sorted({service.image for service in wanted.services}):
@@ -80,13 +82,15 @@ class Lab:
         return self
 
     def _tell_why(self, error: BaseException) -> None:
-        """Add the last log lines of every node that did not come up to a failure's evidence."""
-        if not isinstance(error, LabError):
+        """Add to a failure's evidence the log of every node that did not come up, and what the machine lacks."""
+        if not isinstance(error, LabError) or not self.nodes:
             return
         for node in self.nodes.values():
             if node.container.status != "running" or node.name in error.what:
                 lines = node.logs(15).splitlines()
                 error.evidence += (f"log of {node.name}:", *(f"  {line}" for line in lines))
+        missing = engine.essentials_missing(engine.examine(images.installed_tag(engine.client(), "node")))
+        error.evidence += tuple(f"{probe.title}: {probe.found}   {probe.advice}" for probe in missing)
 
     def down(self) -> list[str]:
         """Remove every container, volume and network of the lab; return their names. Twice is fine."""

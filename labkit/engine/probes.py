@@ -1,11 +1,13 @@
 """What the found engine and its kernel can do for a lab, probed by trying; `labkit doctor` shows it."""
 
+import shutil
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import docker
@@ -18,6 +20,7 @@ EVERY = "every chapter"
 LABEL = "org.labkit.probe"
 CPUS = 2
 MEMORY_BYTES = 4_000_000_000
+MINIMUM_ROOM = 1_000_000_000  # bytes
 PROBE_SECONDS = 30
 REGISTRY_SECONDS = 10
 WIDTH = 100
@@ -114,14 +117,22 @@ def _probe(key: str, line: _Line, finding: _Finding) -> Probe:
     return Probe(key, line.title, finding.ok, finding.found, line.needed_by, "" if finding.ok else advice)
 
 
-def require(probes: Iterable[Probe]) -> None:
-    """Raise `EngineUnsuitable`, naming each, when things that every chapter needs are missing."""
-    missing = _essential_missing(probes)
-    if missing:
+def essentials_missing(probes: Iterable[Probe]) -> list[Probe]:
+    """Return what every chapter needs and this engine, or its machine, lacks."""
+    return [probe for probe in probes if probe.ok is False and probe.needed_by == EVERY]
+
+
+def require_room(client: docker.DockerClient) -> None:
+    """Raise EngineUnsuitable when the engine's disk, where it is this machine's, is as good as full.
+
+    A lab's first start needs about 1 GB; `examine` measures the disk of an engine elsewhere.
+    """
+    root = Path(client.info()["DockerRootDir"])
+    if root.exists() and (free := shutil.disk_usage(root).free) < MINIMUM_ROOM:
         raise EngineUnsuitable(
-            "this Docker engine cannot carry a lab",
-            evidence=[f"{probe.title}: {probe.found}" for probe in missing],
-            next_step=missing[0].advice,
+            "the disk of the Docker engine is nearly full",
+            evidence=[f"{root}: {free / 1e9:.1f} GB free, a lab needs {MINIMUM_ROOM / 1e9:.0f} GB"],
+            next_step="docker system df shows what takes the room, docker system prune frees some",
         )
 
 
@@ -148,11 +159,7 @@ def as_json(probes: Iterable[Probe]) -> dict[str, Any]:
     objects with `key`, `title`, `ok` (true, false, or null for not probed), `found`, `needed_by`, `advice`.
     """
     rows = list(probes)
-    return {"ready": not _essential_missing(rows), "probes": [asdict(row) for row in rows]}
-
-
-def _essential_missing(probes: Iterable[Probe]) -> list[Probe]:
-    return [probe for probe in probes if probe.ok is False and probe.needed_by == EVERY]
+    return {"ready": not essentials_missing(rows), "probes": [asdict(row) for row in rows]}
 
 
 def _mark(ok: bool | None) -> str:

@@ -2,6 +2,8 @@
 
 import json
 from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from docker.errors import APIError, ImageNotFound
 
 from labkit.engine import probes
 from labkit.engine.places import Endpoint
-from labkit.engine.probes import EVERY, Probe, as_json, require, table
+from labkit.engine.probes import EVERY, Probe, as_json, essentials_missing, require_room, table
 from labkit.errors import EngineUnsuitable
 
 # Recorded from a 20.10 engine on a kernel without ip_vs and ESP.
@@ -205,12 +207,19 @@ def test_json_has_stable_keys_and_is_serialisable() -> None:
 )
 def test_ready_means_that_every_chapter_has_what_it_needs(probe: Probe, ready: bool) -> None:
     assert as_json([probe])["ready"] is ready
-    with nullcontext() if ready else pytest.raises(EngineUnsuitable):
-        require([probe])
+    assert bool(essentials_missing([probe])) is not ready
 
 
-def test_require_names_each_missing_thing() -> None:
-    with pytest.raises(EngineUnsuitable) as caught:
-        require([line("disk", False, advice="make room"), line("cpus", False), line("memory", True)])
-    assert caught.value.evidence == ("DISK: found disk", "CPUS: found cpus")
-    assert caught.value.next_step == "make room"
+@pytest.mark.parametrize(("free", "enough"), [(999_999_999, False), (1_000_000_000, True)])
+def test_a_disk_that_is_nearly_full_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, enough: bool
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    engine: Any = SimpleNamespace(info=lambda: {"DockerRootDir": str(tmp_path)})
+    with nullcontext() if enough else pytest.raises(EngineUnsuitable, match="nearly full"):
+        require_room(engine)
+
+
+def test_the_disk_of_an_engine_elsewhere_is_not_judged_by_this_machines(tmp_path: Path) -> None:
+    engine: Any = SimpleNamespace(info=lambda: {"DockerRootDir": str(tmp_path / "elsewhere")})
+    require_room(engine)
