@@ -37,7 +37,7 @@ def make(client: docker.DockerClient, tag: str, folder: Path, say: Say) -> None:
                 evidence=[pull_error],
                 next_step="sudo apt-get install mmdebstrap   (Debian, Ubuntu), or connect to a registry",
             )
-        system.apt_install(["mmdebstrap"], say)
+        system.apt_install(["mmdebstrap", "debian-archive-keyring"], say)
     scratch = state_dir() / "build"
     shutil.rmtree(scratch, ignore_errors=True)  # what a killed build left
     scratch.mkdir(parents=True)

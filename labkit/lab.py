@@ -82,7 +82,7 @@ class Lab:
         return self
 
     def _tell_why(self, error: BaseException) -> None:
-        """Add to a failure's evidence the log of every node that did not come up, and what the machine lacks."""
+        """Add to the evidence the log of every node that did not come up, and what the machine lacks."""
         if not isinstance(error, LabError) or not self.nodes:
             return
         for node in self.nodes.values():
