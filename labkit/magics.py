@@ -12,8 +12,6 @@ from labkit.errors import CommandInterrupted
 from labkit.lab import Lab
 from labkit.running import DEFAULT_TIMEOUT, Result, failure, run_on, write_through
 
-_GREY, _PLAIN = "\x1b[90m", "\x1b[0m"
-
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -88,4 +86,4 @@ class _Prefixed:
 
 
 def _status_line(result: Result) -> str:
-    return f"{_GREY}{result.node} · exit {result.exit_code} · {result.duration:.1f} s{_PLAIN}"
+    return f"└ {result.node} · exit {result.exit_code} · {result.duration:.1f} s"

@@ -148,10 +148,12 @@ class _Running:
         return [(stream, text) for stream, text in rest if text]
 
     def result(self) -> Result:
+        exit_code = self._process.exit_code()
+        self._process.close()
         return Result(
             node=self.node.name,
             command=self.command,
-            exit_code=self._process.exit_code(),
+            exit_code=exit_code,
             stdout="".join(self._text["stdout"]),
             stderr="".join(self._text["stderr"]),
             duration=self._ended - self._started,
@@ -206,7 +208,9 @@ def stop_marked(node: "Node", mark: str) -> None:
 def _ask(node: "Node", script: str, mark: str) -> str:
     try:
         asked = Execution(node.client, node.container_id, ["bash", "-c", script, "labkit", mark])
-        return b"".join(data for _, data in asked.frames()).decode(errors="replace")
+        said = b"".join(data for _, data in asked.frames()).decode(errors="replace")
+        asked.close()
+        return said
     except (APIError, OSError):
         return ""  # the node is down, and its processes with it
 

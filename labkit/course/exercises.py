@@ -33,12 +33,12 @@ def check(lab: "Lab", exercise: str) -> Verdict:
     return verdict
 
 
-def _settled(lab: "Lab", check: Check) -> Verdict:
+def _settled(lab: "Lab", wanted: Check) -> Verdict:
     """The check's verdict, once it is good or the swarm has had its moment."""
     try:
-        return check(lab.wait(check, timeout=_SETTLE_SECONDS))
+        return wanted(lab.wait(wanted, timeout=_SETTLE_SECONDS))
     except NotConverged:
-        return check(lab.snapshot())
+        return wanted(lab.snapshot())
 
 
 def _saved(manager: "Node", path: str) -> str | None:
