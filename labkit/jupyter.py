@@ -40,6 +40,7 @@ def serve(lab: str, *, port: int, browser: bool) -> int:
         "ServerApp.open_browser": browser and _has_display(),
         "IdentityProvider.token": secrets.token_urlsafe(32),
         "LabApp.app_settings_dir": SETTINGS,
+        "KernelManager.transport_encryption": "auto",  # others on this machine see no output, no token
         "Application.log_level": "ERROR",
     }
     try:
