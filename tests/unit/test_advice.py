@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from test_model import answers
 
 from labkit import advice
+from tests.recorded import answers
 
 DAEMON = "Error response from daemon: "
 RPC = f"{DAEMON}rpc error: code = "

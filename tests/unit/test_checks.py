@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from test_model import recorded
 
 from labkit import checks
 from labkit.checks import Check, Verdict
 from labkit.model import Engine, Snapshot
+from tests.recorded import recorded
 
 BARE = Snapshot(engines={name: Engine(name, "running", "inactive") for name in ("manager1", "worker1")})
 SNAPSHOTS = {

@@ -1,14 +1,12 @@
 """What the engines of a real swarm answered, parsed."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from labkit.model import Engine, Node, Service, Snapshot, Task, parse, parse_engine
+from tests.recorded import answers, recorded
 
-DATA = Path(__file__).parent.parent / "data"
 WORKER1 = Node(
     id="ygu1t1g5nw3px862x9fpwvv6c",
     name="worker1",
@@ -19,22 +17,6 @@ WORKER1 = Node(
     address="172.30.77.21",
     labels={},
 )
-
-
-def answers(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((DATA / f"{name}.json").read_text())
-    return found
-
-
-def recorded(name: str) -> Snapshot:
-    """The snapshot of a recorded swarm; managers without a quorum answered no more than their /info."""
-    data = answers(name)
-    engines = [
-        parse_engine(engine, entry["container"], entry["info"]) for engine, entry in data["engines"].items()
-    ]
-    if "error" in data:
-        return Snapshot(engines={engine.name: engine for engine in engines}, quorum=False)
-    return parse(engines, data["nodes"], data["services"], data["tasks"])
 
 
 def tasks_of(snapshot: Snapshot, service: str) -> list[Task]:
