@@ -1,8 +1,10 @@
 """What several tests need: labkit as a process, and what a lab has left on the engine."""
 
 import os
+import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import docker
@@ -37,6 +39,21 @@ def spawn(*arguments: str, **env: str) -> "subprocess.Popen[str]":
         text=True,
         env={**os.environ, **env},
     )
+
+
+def wait_for_line(process: "subprocess.Popen[str]", pattern: str, seconds: float = 60) -> re.Match[str]:
+    """Read the process's output up to a line that holds `pattern`, and return the match."""
+    seen = []
+    deadline = threading.Timer(seconds, process.kill)
+    deadline.start()
+    try:
+        for line in process.stdout or ():
+            seen.append(line)
+            if found := re.search(pattern, line):
+                return found
+    finally:
+        deadline.cancel()
+    raise AssertionError(f"no line with '{pattern}' within {seconds:g} s:\n{''.join(seen)}")
 
 
 def leftovers(lab: str, client: docker.DockerClient | None = None) -> list[str]:

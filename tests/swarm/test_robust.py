@@ -9,7 +9,7 @@ import pytest
 from labkit import Lab, checks, engine
 from labkit.console import Story
 from labkit.errors import EngineUnsuitable
-from tests.helpers import labkit, leftovers, spawn
+from tests.helpers import labkit, leftovers, spawn, wait_for_line
 
 pytestmark = pytest.mark.engine
 NewLab = Callable[[], Lab]
@@ -52,7 +52,7 @@ def test_up_killed_while_containers_start_is_removed_by_down(new_lab: NewLab) ->
 def test_interrupted_first_up_removes_what_it_started(new_lab: NewLab) -> None:
     lab = new_lab()
     process = spawn("up", "--lab", lab.name)
-    read_until(process.stdout, "Network and volumes")
+    wait_for_line(process, "Network and volumes")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
@@ -63,7 +63,7 @@ def test_interrupted_second_up_leaves_the_running_lab_alone(new_lab: NewLab) -> 
     lab = new_lab().up(story=Story(quiet=True))
     before = sorted(leftovers(lab.name))
     process = spawn("up", "--swarm", "--lab", lab.name)
-    read_until(process.stdout, "Docker engine")
+    wait_for_line(process, "Docker engine")
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert sorted(leftovers(lab.name)) == before
@@ -153,13 +153,6 @@ def test_every_port_taken_is_an_error_in_three_parts(lab: Lab) -> None:
 def kill_after(step: str, lab: Lab) -> None:
     """Start `up` and kill it, without a chance to clean up, as soon as it says that the step is done."""
     process = spawn("up", "--swarm", "--lab", lab.name)
-    read_until(process.stdout, f"✓ {step}")
+    wait_for_line(process, f"✓ {step}")
     process.kill()
     process.communicate()
-
-
-def read_until(stream: object, text: str) -> None:
-    for line in stream:  # type: ignore[attr-defined]
-        if text in line:
-            return
-    raise AssertionError(f"the output ended before '{text}'")

@@ -16,7 +16,7 @@ from labkit import Lab, checks
 from labkit.errors import CommandFailed, CommandTimedOut, LabNotRunning
 from labkit.node import Node
 from labkit.running import run_on
-from tests.helpers import LABKIT, labkit, spawn
+from tests.helpers import LABKIT, labkit, spawn, wait_for_line
 
 pytestmark = pytest.mark.engine
 
@@ -95,7 +95,7 @@ def test_interrupt_stops_the_command_on_the_node_too(lab: Lab) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert process.stdout and process.stdout.readline() == "begun\n"
+    wait_for_line(process, "begun")
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=20)
     assert "KeyboardInterrupt" in errors
@@ -147,7 +147,7 @@ def test_exec_takes_arguments_as_they_are(lab: Lab) -> None:
 
 def test_exec_interrupted_stops_the_command_on_the_node(lab: Lab) -> None:
     process = spawn("exec", "--lab", lab.name, "worker1", "--", "sh", "-c", "echo begun; sleep 4715")
-    assert process.stdout and process.stdout.readline() == "begun\n"
+    wait_for_line(process, "begun")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
     assert process.returncode == 130
@@ -178,7 +178,7 @@ def test_shell_is_a_real_terminal(lab: Lab) -> None:
 def test_shell_without_a_terminal_names_the_other_way(lab: Lab) -> None:
     done = labkit("shell", "--lab", lab.name, "worker1")
     assert done.returncode == 1
-    assert "labkit exec worker1 -- COMMAND" in done.stderr
+    assert f"labkit exec worker1 --lab {lab.name} -- COMMAND" in done.stderr
 
 
 def test_status_tells_every_node(swarm: Lab) -> None:

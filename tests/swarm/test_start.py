@@ -1,6 +1,5 @@
 """`labkit start`: JupyterLab as a learner gets it, with a kernel that reaches the nodes."""
 
-import re
 import signal
 import socket
 import subprocess
@@ -11,7 +10,7 @@ import pytest
 import requests
 
 from labkit import Lab
-from tests.helpers import spawn
+from tests.helpers import spawn, wait_for_line
 
 pytestmark = pytest.mark.engine
 
@@ -30,13 +29,8 @@ class Served:
 @pytest.fixture
 def served(lab: Lab) -> Iterator[Served]:
     process = spawn("start", "--no-browser", "--lab", lab.name)
-    assert process.stdout
-    for line in process.stdout:
-        if found := re.search(r"(http://127\.0\.0\.1:\d+/)lab\?token=([\w-]{40,})", line):
-            yield Served(process, found[1], found[2])
-            break
-    else:
-        pytest.fail("labkit start ended without printing a URL")
+    found = wait_for_line(process, r"(http://127\.0\.0\.1:\d+/)lab\?token=([\w-]{40,})")
+    yield Served(process, found[1], found[2])
     process.kill()
     process.communicate()
 
@@ -63,9 +57,7 @@ def test_jupyterlab_listens_on_loopback_alone(served: Served) -> None:
 def test_a_second_start_takes_the_next_port(served: Served, lab: Lab) -> None:
     second = spawn("start", "--no-browser", "--lab", lab.name)
     try:
-        assert second.stdout
-        urls = (re.search(r"http://127\.0\.0\.1:\d+/", line) for line in second.stdout)
-        assert next(found[0] for found in urls if found) != served.base
+        assert wait_for_line(second, r"http://127\.0\.0\.1:\d+/")[0] != served.base
     finally:
         second.kill()
         second.communicate()
