@@ -1,5 +1,6 @@
 """Fixtures: one lab that all tests share, labs of their own for tests that break things, logs on failure."""
 
+import contextlib
 import os
 import uuid
 from collections.abc import Callable, Generator, Iterator
@@ -95,5 +96,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     if report.failed and "_shared_lab" in getattr(item, "fixturenames", ()):
         for node in Lab(SHARED).nodes.values():
-            report.sections.append((f"log of {node.name}", node.logs(30)))
+            with contextlib.suppress(LabError):  # a node that is gone has no log
+                report.sections.append((f"log of {node.name}", node.logs(30)))
     return report
