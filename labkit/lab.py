@@ -85,12 +85,16 @@ class Lab:
         """Add to the evidence the log of every node that did not come up, and what the machine lacks."""
         if not isinstance(error, LabError) or not self.nodes:
             return
-        for node in self.nodes.values():
-            if node.container.status != "running" or node.name in error.what:
-                lines = node.logs(15).splitlines()
-                error.evidence += (f"log of {node.name}:", *(f"  {line}" for line in lines))
-        missing = engine.essentials_missing(engine.examine(images.installed_tag(engine.client(), "node")))
-        error.evidence += tuple(f"{probe.title}: {probe.found}   {probe.advice}" for probe in missing)
+        with contextlib.suppress(LabError, *engine.ERRORS):  # what goes wrong here must not hide `error`
+            for node in self.nodes.values():
+                if node.container.status != "running" or node.name in error.what:
+                    lines = node.logs(15).splitlines()
+                    error.evidence += (f"log of {node.name}:", *(f"  {line}" for line in lines))
+            probes = engine.examine(images.installed_tag(engine.client(), "node"))
+            error.evidence += tuple(
+                f"{probe.title}: {probe.found}   {probe.advice}"
+                for probe in engine.essentials_missing(probes)
+            )
 
     def down(self) -> list[str]:
         """Remove every container, volume and network of the lab; return their names. Twice is fine."""
@@ -144,20 +148,6 @@ class Lab:
                 next_step=f"did you mean {close[0]}?" if close else f"use one of {', '.join(nodes)}",
             )
         return nodes[name]
-
-    def require_up(self) -> "Lab":
-        """Return self when every node runs. Raises LabNotRunning."""
-        found = self._find()
-        if not found:
-            raise self._not_running()
-        stopped = [f"{name} is {state}" for name, (_, state) in found.items() if state != "running"]
-        if stopped:
-            raise LabNotRunning(
-                f"lab '{self.name}' is only partly up",
-                evidence=stopped,
-                next_step=hint.command("up", lab=self.name),
-            )
-        return self
 
     def _find(self) -> dict[str, tuple[Node, str]]:
         """Nodes with their containers' states. A Node lives as long as its container: it holds a tunnel."""
