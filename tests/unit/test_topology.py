@@ -78,7 +78,6 @@ def test_a_node_is_read_with_every_setting() -> None:
     assert worker.volumes == (
         ("swarm-lab_worker1", "/var/lib/docker", "rw"),
         ("swarm-lab_shared", "/lab", "rw"),
-        ("/lib/modules", "/lib/modules", "ro"),
     )
     assert worker.cap_add == ("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE")
     assert worker.security_opt == ("seccomp=unconfined", "apparmor=unconfined", "label=disable")
