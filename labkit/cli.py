@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import labkit
 from labkit import hint
 from labkit.console import Story, table
-from labkit.errors import LabError
+from labkit.errors import EngineNotFound, EngineUnsuitable, LabError
 
 if TYPE_CHECKING:  # what a command needs it imports itself: `labkit --help` and errors stay instant
     from labkit.lab import Lab
@@ -164,9 +164,12 @@ def _status(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from labkit import engine, images
 
-    probes = engine.examine(images.installed_tag(engine.client(), "node"))
+    try:
+        probes = engine.examine(images.installed_tag(engine.client(), "node"))
+    except (EngineNotFound, EngineUnsuitable) as error:
+        probes = engine.no_engine(error)
     print(json.dumps(engine.as_json(probes), indent=2) if options.json else engine.table(probes))
-    return 0
+    return 1 if engine.essentials_missing(probes) else 0
 
 
 def _exec(options: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from labkit.engine.daemon import stop
 from labkit.engine.find import client, find, forget
 from labkit.engine.install import ensure
 from labkit.engine.places import Endpoint
-from labkit.engine.probes import Probe, as_json, essentials_missing, examine, require_room, table
+from labkit.engine.probes import Probe, as_json, essentials_missing, examine, no_engine, require_room, table
 
 ERRORS = (DockerException, RequestException, OSError)
 """What an engine that refuses, or stops answering, raises through docker-py."""
@@ -23,6 +23,7 @@ __all__ = [
     "examine",
     "find",
     "forget",
+    "no_engine",
     "require_room",
     "stop",
     "table",

@@ -14,7 +14,7 @@ import docker
 from docker.errors import APIError, ImageNotFound
 
 from labkit.engine.find import client, find
-from labkit.errors import EngineUnsuitable
+from labkit.errors import EngineNotFound, EngineUnsuitable
 
 EVERY = "every chapter"
 LABEL = "org.labkit.probe"
@@ -110,6 +110,12 @@ def examine(image: str | None) -> list[Probe]:
     with closing(client(timeout=REGISTRY_SECONDS)) as engine:
         findings["registry"] = _registry(engine)
     return [_probe(key, line, findings[key]) for key, line in _LINES.items()]
+
+
+def no_engine(error: EngineNotFound | EngineUnsuitable) -> list[Probe]:
+    """Return the one line that is left to tell when `find()` raised: where it looked, and what it met."""
+    found = "; ".join(" ".join(line.split()) for line in error.evidence)
+    return [Probe("engine", _SYSTEM["engine"].title, False, found or error.what, EVERY, error.next_step)]
 
 
 def _probe(key: str, line: _Line, finding: _Finding) -> Probe:

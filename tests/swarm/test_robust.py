@@ -1,8 +1,10 @@
 """Commands that are killed, run twice at once, or meet what others left: all end well."""
 
+import json
 import signal
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -133,11 +135,21 @@ def test_unknown_node_exits_1_with_a_suggestion(lab: Lab) -> None:
     assert "did you mean worker" in done.stderr
 
 
-def test_an_engine_that_is_not_there_exits_1(tmp_path: object) -> None:
+def test_an_engine_that_is_not_there_exits_1(tmp_path: Path) -> None:
     done = labkit("status", DOCKER_HOST=f"unix://{tmp_path}/none.sock")
     assert done.returncode == 1
     assert done.stderr.startswith("EngineNotFound: no Docker engine answered\n  DOCKER_HOST")
     assert "Try: " in done.stderr
+
+
+def test_doctor_tells_without_an_engine_too(tmp_path: Path) -> None:
+    nowhere = f"unix://{tmp_path}/none.sock"
+    done = labkit("doctor", "--json", DOCKER_HOST=nowhere)
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert told["ready"] is False
+    assert [(probe["key"], probe["ok"]) for probe in told["probes"]] == [("engine", False)]
+    assert "✗ Docker engine" in labkit("doctor", DOCKER_HOST=nowhere).stdout
 
 
 def test_every_port_taken_is_an_error_in_three_parts(lab: Lab) -> None:
