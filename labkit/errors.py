@@ -24,9 +24,14 @@ class LabError(Exception):
 
     def __init__(self, what: str, *, evidence: Sequence[str] = (), next_step: str = "") -> None:
         self.what = redact(what)
-        self.evidence = tuple(redact(line) for text in evidence for line in text.splitlines())
+        self.evidence: tuple[str, ...] = ()
+        self.add_evidence(*evidence)
         self.next_step = redact(next_step)
         super().__init__(self.what)
+
+    def add_evidence(self, *texts: str) -> None:
+        """Add lines to the evidence, redacted as all of it."""
+        self.evidence += tuple(redact(line) for text in texts for line in text.splitlines())
 
     def __str__(self) -> str:
         lines = [self.what, *(f"  {line}" for line in self.evidence)]

@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import os
+import textwrap
 from contextlib import AbstractContextManager
 
 from labkit import bringup, checks, engine, formation, hint, images, lock, model
@@ -68,6 +69,9 @@ class Lab:
                 with story.step(f"{len(wanted.services)} nodes") as step:
                     bringup.start_containers(client, wanted, built)
                     step.result = " ".join(service.name for service in wanted.services)
+                if outdated := bringup.outdated_nodes(client, self.name):
+                    renew = hint.command("reset", lab=self.name)
+                    story.say(f"   {' '.join(outdated)}: outdated image; {renew} renews")
                 if swarm:
                     with story.step("Swarm") as step:
                         formation.form(self.nodes, wanted)
@@ -83,18 +87,17 @@ class Lab:
 
     def _tell_why(self, error: BaseException) -> None:
         """Add to the evidence the log of every node that did not come up, and what the machine lacks."""
-        if not isinstance(error, LabError) or not self.nodes:
+        if not isinstance(error, LabError):
             return
         with contextlib.suppress(LabError, *engine.ERRORS):  # what goes wrong here must not hide `error`
-            for node in self.nodes.values():
+            nodes = self.nodes.values()
+            for node in nodes:
                 if node.container.status != "running" or node.name in error.what:
-                    lines = node.logs(15).splitlines()
-                    error.evidence += (f"log of {node.name}:", *(f"  {line}" for line in lines))
-            probes = engine.examine(images.installed_tag(engine.client(), "node"))
-            error.evidence += tuple(
-                f"{probe.title}: {probe.found}   {probe.advice}"
-                for probe in engine.essentials_missing(probes)
-            )
+                    error.add_evidence(f"log of {node.name}:", textwrap.indent(node.logs(15), "  "))
+            if nodes:
+                probes = engine.examine(images.installed_tag(engine.client(), "node"))
+                for probe in engine.essentials_missing(probes):
+                    error.add_evidence(f"{probe.title}: {probe.found}   {probe.advice}")
 
     def down(self) -> list[str]:
         """Remove every container, volume and network of the lab; return their names. Twice is fine."""

@@ -69,9 +69,10 @@ def open_shell(node: Node) -> int:
 
 
 def _feed(process: Execution) -> None:
-    with contextlib.suppress(OSError):  # the process ended before its input did
-        while data := os.read(sys.stdin.fileno(), _CHUNK):
+    with contextlib.suppress(OSError):  # there is no input, or the process ended before it did
+        while data := os.read(0, _CHUNK):
             process.write(data)
+    with contextlib.suppress(OSError):
         process.close_stdin()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit import Lab, checks, engine, topology
+from labkit import Lab, checks, engine, images, topology
 from labkit.bringup import node_entries
 from labkit.console import Story
 from labkit.errors import CommandFailed, LabNotRunning, NoSuchNode, NotConverged
@@ -98,6 +98,19 @@ def test_reset_rebuilds_a_node_that_cannot_be_cleaned(new_lab: NewLab) -> None:
     lab.reset()
     assert lab.node("worker1").container_id != broken.container_id
     assert checks.swarm_inactive()(lab.snapshot())
+
+
+def test_nodes_of_an_outdated_image_are_told_and_renewed_by_reset(
+    new_lab: NewLab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab = new_lab().up(story=QUIET)
+    before = {node.container_id for node in lab.nodes.values()}
+    # As if the image folder had changed: the nodes' image is not the current one any more.
+    monkeypatch.setattr(images, "installed_tag", lambda *_: images.content_tag("base"))
+    lab.up()
+    assert "manager1 worker1 worker2: outdated image; labkit reset" in capsys.readouterr().out
+    lab.reset()
+    assert not before & {node.container_id for node in lab.nodes.values()}
 
 
 def test_two_labs_do_not_touch_each_other(swarm: Lab, new_lab: NewLab) -> None:
