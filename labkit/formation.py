@@ -1,16 +1,20 @@
 """Forms the lab's swarm from bare engines, and dissolves it to bare engines again."""
 
 from collections.abc import Collection, Mapping
+from concurrent.futures import Future
+from typing import Any
 
 import docker
 
-from labkit import engine
-from labkit.errors import LabError
+from labkit import checks, engine, hint, model
+from labkit.deadline import Deadline
+from labkit.errors import LabError, NotConverged
 from labkit.node import Node
 from labkit.parallel import in_parallel
 from labkit.topology import Service, Topology
 
 _PORT = 2377
+_READY_SECONDS = 60.0
 _BARE = "inactive"
 _IS_MEMBER = "test -e /var/lib/docker/swarm/docker-state.json"
 
@@ -27,24 +31,56 @@ find /lab -mindepth 1 -delete
 
 
 def form(nodes: Mapping[str, Node], topology: Topology) -> None:
-    """Make one swarm of all nodes, in the roles of the topology; those in a swarm stay as they are."""
+    """Make one swarm of all nodes, in the roles of the topology; those in a swarm stay as they are.
+
+    Returns when every node is ready. Raises LabError when the first manager belongs to a swarm that it does
+    not manage, NotConverged when nodes are not ready within a minute.
+    """
     services = sorted(topology.nodes, key=lambda service: service.role != "manager")
     first = services[0]
-    leader = nodes[first.name].api
-    if _state(leader) == _BARE:
-        leader.init_swarm(advertise_addr=first.address)
-    tokens = leader.inspect_swarm()["JoinTokens"]
+    tokens: Future[dict[str, str]] = Future()
 
-    def join(service: Service) -> None:
+    def bring_in(service: Service) -> None:
         api = nodes[service.name].api
-        if _state(api) == _BARE:
-            api.join_swarm(
-                [f"{first.address}:{_PORT}"],
-                tokens[service.role.capitalize()],
-                advertise_addr=service.address,
-            )
+        swarm = api.info()["Swarm"]
+        if service is first:
+            try:
+                tokens.set_result(_lead(api, swarm, first))
+            except Exception as error:
+                tokens.set_exception(error)
+                raise
+            _wait_ready(api, len(services))
+        elif swarm["LocalNodeState"] == _BARE:
+            token = tokens.result()[service.role.capitalize()]
+            api.join_swarm([f"{first.address}:{_PORT}"], token, advertise_addr=service.address)
 
-    in_parallel(join, services[1:])
+    in_parallel(bring_in, services)
+
+
+def _lead(api: docker.APIClient, swarm: Mapping[str, Any], first: Service) -> dict[str, str]:
+    """Start a swarm on a bare engine; return the swarm's join tokens by role."""
+    if swarm["LocalNodeState"] == _BARE:
+        api.init_swarm(advertise_addr=first.address)
+    elif not swarm["ControlAvailable"]:
+        raise LabError(
+            f"{first.name} is in a swarm that it does not manage",
+            next_step=f"{hint.command('reset')}, then {hint.command('up', '--swarm')}",
+        )
+    tokens: dict[str, str] = api.inspect_swarm()["JoinTokens"]
+    return tokens
+
+
+def _wait_ready(api: docker.APIClient, count: int) -> None:
+    ready = checks.nodes_ready(count)
+    for _ in Deadline(_READY_SECONDS).attempts(every=0.05):
+        verdict = ready(model.parse([], api.nodes(), [], []))
+        if verdict:
+            return
+    raise NotConverged(
+        f"the swarm is not complete after {_READY_SECONDS:g} s",
+        evidence=[str(verdict)],
+        next_step=hint.command("reset"),
+    )
 
 
 def forget_swarm(nodes: Collection[Node]) -> None:
@@ -90,7 +126,3 @@ def _clean(node: Node) -> None:
     api.prune_networks()
     api.prune_volumes(filters={"all": True})
     node.run(_TIDY, quiet=True, timeout=20)
-
-
-def _state(api: docker.APIClient) -> str:
-    return str(api.info()["Swarm"]["LocalNodeState"])

@@ -6,7 +6,7 @@ import os
 import textwrap
 from contextlib import AbstractContextManager
 
-from labkit import bringup, checks, engine, formation, hint, images, lock, model
+from labkit import bringup, engine, formation, hint, images, lock, model
 from labkit.checks import Check, Verdict
 from labkit.console import Story
 from labkit.course import chapters, exercises
@@ -75,7 +75,6 @@ class Lab:
                 if swarm:
                     with story.step("Swarm") as step:
                         formation.form(self.nodes, wanted)
-                        self.wait(checks.nodes_ready(len(wanted.nodes)))
                         step.result = f"{len(wanted.nodes)} nodes ready"
             except BaseException as error:
                 self._tell_why(error)
