@@ -37,7 +37,10 @@ def hold(name: str, *, wait: float = 600, say: Callable[[str], None] | None = No
                 next_step="wait for it, or stop that process, then run the command again",
             )
         path.write_text(f"{os.getpid()} {' '.join([Path(sys.argv[0]).name, *sys.argv[1:3]])}")
-        yield
+        try:
+            yield
+        finally:
+            path.write_text("")  # the next one to wait must not be told of this process
 
 
 def _holder(path: Path) -> str:
