@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import docker
 from docker.errors import APIError, NotFound
+from docker.models.containers import Container
 from docker.types import EndpointConfig, IPAMConfig, IPAMPool, LogConfig
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
@@ -14,10 +16,10 @@ from testcontainers.core.network import Network
 from testcontainers.core.waiting_utils import WaitStrategy, WaitStrategyTarget
 
 from labkit import engine, hint, images, topology
-from labkit.errors import EngineUnsuitable
+from labkit.errors import EngineUnsuitable, LabError, NotConverged
 from labkit.node import READY_TIMEOUT, Node
 from labkit.parallel import in_parallel
-from labkit.topology import LAB_LABEL, NODE_LABEL, Service, Topology
+from labkit.topology import CACHE_LABEL, LAB_LABEL, NODE_LABEL, SERVICE_LABEL, Service, Topology
 
 # Ryuk would remove the lab when the kernel or command that started it ends. Labels and `down` clean up.
 testcontainers_config.ryuk_disabled = True
@@ -37,10 +39,36 @@ class EngineAnswers(WaitStrategy):
         Node(container.get_wrapped_container().id, self._name, self._lab).wait_ready(self._startup_timeout)
 
 
+class ServiceAnswers(WaitStrategy):
+    """Ready when the service's own readiness check, run once inside the container, has returned."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__()
+        self._service = service
+
+    def wait_until_ready(self, container: WaitStrategyTarget) -> None:
+        _wait_service(container.get_wrapped_container(), self._service)
+
+
+def _wait_service(container: Container, service: Service) -> None:
+    code, _ = container.exec_run(["timeout", f"{READY_TIMEOUT:g}", *service.ready])
+    if code:
+        raise NotConverged(
+            f"the lab's {service.name} does not answer within {READY_TIMEOUT:g} s",
+            evidence=[_last_lines(container)],
+            next_step=f"{hint.command('logs', service.name)}, then {hint.command('down')} and up again",
+        )
+
+
+def _last_lines(container: Container) -> str:
+    lines: Iterator[bytes] = container.logs(tail=10, stream=True)
+    return b"".join(lines).decode(errors="replace")
+
+
 class LabContainer(DockerContainer):
     """A container of the lab as the topology file describes it, without its health check.
 
-    `EngineAnswers` waits instead: probes that run for as long as the lab would cost too much.
+    The wait strategies ask once instead: probes that run for as long as the lab would cost too much.
     """
 
     def __init__(self, topology: Topology, service: Service, image: str) -> None:
@@ -49,8 +77,12 @@ class LabContainer(DockerContainer):
             self.with_volume_mapping(source, target, mode)
         for path in service.tmpfs:
             self.with_tmpfs_mount(path)
-        if service.is_node:
-            self.waiting_for(EngineAnswers(topology.lab, service.name))
+        if service.command:
+            self.with_command(list(service.command))
+        self.with_envs(**service.environment)
+        self.waiting_for(
+            EngineAnswers(topology.lab, service.name) if service.is_node else ServiceAnswers(service)
+        )
         self.with_kwargs(
             hostname=service.hostname,
             labels=service.labels,
@@ -59,6 +91,7 @@ class LabContainer(DockerContainer):
                 topology.network: EndpointConfig("1.41", ipv4_address=service.address, aliases=[service.name])
             },
             cap_add=list(service.cap_add),
+            cap_drop=list(service.cap_drop),
             security_opt=list(service.security_opt),
             cgroupns=service.cgroup,
             device_cgroup_rules=list(service.device_cgroup_rules),
@@ -76,11 +109,16 @@ def containers(client: docker.DockerClient, lab: str | None = None) -> list[dict
 
 def node_entries(client: docker.DockerClient, lab: str) -> dict[str, dict[str, Any]]:
     """The engine's entries for the lab's nodes, stopped ones too, by the nodes' names."""
-    entries = {
-        entry["Labels"][NODE_LABEL]: entry
-        for entry in containers(client, lab)
-        if NODE_LABEL in entry["Labels"]
-    }
+    return _by_label(client, lab, NODE_LABEL)
+
+
+def service_entries(client: docker.DockerClient, lab: str) -> dict[str, dict[str, Any]]:
+    """The same for the lab's services, such as `registry`."""
+    return _by_label(client, lab, SERVICE_LABEL)
+
+
+def _by_label(client: docker.DockerClient, lab: str, label: str) -> dict[str, dict[str, Any]]:
+    entries = {entry["Labels"][label]: entry for entry in containers(client, lab) if label in entry["Labels"]}
     return dict(sorted(entries.items()))
 
 
@@ -145,18 +183,30 @@ def create_volumes(client: docker.DockerClient, topology: Topology) -> None:
 
 
 def start_containers(client: docker.DockerClient, topology: Topology, tags: dict[str, str]) -> None:
-    """Create what is missing, start what is stopped, all at once; return when every engine answers."""
-    present = node_entries(client, topology.lab)
+    """Create what is missing, start what is stopped, all at once; return when everything answers.
+
+    A service of an outdated image is made anew: what it keeps is in volumes.
+    """
+    nodes, services = node_entries(client, topology.lab), service_entries(client, topology.lab)
 
     def bring_up(service: Service) -> None:
-        entry = present.get(service.name)
+        entry = nodes.get(service.name) or services.get(service.name)
+        if entry and not service.is_node and entry["ImageID"] != client.images.get(tags[service.image]).id:
+            client.api.remove_container(entry["Id"], force=True, v=True)
+            entry = None
         if entry is None:
             LabContainer(topology, service, tags[service.image]).start()
-            return
-        node = Node(entry["Id"], service.name, topology.lab)
-        if entry["State"] == "paused":
-            node.unpause()
-        node.start()  # does nothing to a container that runs
+        elif service.is_node:
+            node = Node(entry["Id"], service.name, topology.lab)
+            if entry["State"] == "paused":
+                node.unpause()
+            node.start()  # does nothing to a container that runs
+        else:
+            container = engine.client().containers.get(entry["Id"])
+            if entry["State"] == "paused":
+                container.unpause()
+            container.start()
+            _wait_service(container, service)
 
     in_parallel(bring_up, topology.services)
 
@@ -181,6 +231,28 @@ def remove(client: docker.DockerClient, lab: str) -> list[str]:
             client.api.remove_network(network["Id"])
         names.append(network["Name"])
     return names
+
+
+def cache_volumes(client: docker.DockerClient) -> list[str]:
+    """The names of the volumes that all labs share and that `remove` keeps."""
+    found = client.api.volumes(filters={"label": CACHE_LABEL})["Volumes"] or []
+    return sorted(volume["Name"] for volume in found)
+
+
+def remove_cache(client: docker.DockerClient) -> list[str]:
+    """Remove the volumes that all labs share; return their names. Raises LabError while a lab uses one."""
+    removed = []
+    for name in cache_volumes(client):
+        try:
+            client.api.remove_volume(name)
+        except APIError as error:
+            raise LabError(
+                f"the cache {name} is in use",
+                evidence=[str(error.explanation)],
+                next_step=hint.command("down", "--all", "--cache"),
+            ) from None
+        removed.append(name)
+    return removed
 
 
 def _of(lab: str | None) -> dict[str, str]:

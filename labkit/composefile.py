@@ -74,6 +74,14 @@ def texts(value: Any) -> tuple[str, ...]:
     return tuple(text(item) for item in value)
 
 
+def probe(value: Any) -> tuple[str, ...]:
+    """The command of a health check's `[CMD, …]`, without the CMD."""
+    match texts(value):
+        case ("CMD", *command) if command:
+            return tuple(command)
+    raise ValueError(f"expected [CMD, a command …], found {value!r}")
+
+
 def mapping(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"expected keys and values, found {value!r}")

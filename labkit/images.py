@@ -1,23 +1,29 @@
 """The lab's images: where they come from, under which content tags, which are there.
 
-A folder `labkit/images/NAME` is one image, `labkit/NAME:<hash of the folder and of its base>`. A changed
-folder has another tag and is built; an unchanged one costs one look-up.
+A folder `labkit/images/NAME` is one image, `labkit/NAME:<hash of the folder and of what it stands on>`. A
+changed folder has another tag and is built; an unchanged one costs one look-up. A Dockerfile names what it
+stands on as defaults of its arguments: `ARG BASE=debian:trixie-slim`, `ARG NGINX=labkit/nginx`. One image has
+no folder: `bank`, the image `registry` filled with what the module `bank` lists.
 """
 
 import hashlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import docker
-from docker.errors import APIError, BuildError, DockerException, ImageNotFound
+from docker.errors import APIError, ImageNotFound
 
-from labkit import base_image, lock
+from labkit import bank, base_image, dockerfile, lock
 from labkit.base_image import IMAGE_LABEL, ORIGIN_LABEL, UPSTREAM
-from labkit.errors import ImageUnavailable
 
 FOLDER = Path(__file__).parent / "images"
-STAGE_LABEL = "org.labkit.build-stage"
+
+_FOUNDATION = re.compile(
+    rf"^ARG (?P<argument>\w+)=(?:labkit/(?P<name>[\w-]+)|{re.escape(UPSTREAM)})$", re.MULTILINE
+)
 
 Say = Callable[[str], None]
 
@@ -33,36 +39,39 @@ class ImageInfo:
 
 
 def content_tag(name: str) -> str:
-    """The tag of image `name` as its folder stands now."""
+    """The tag of image `name` as its content, and what it stands on, stand now."""
     digest = hashlib.sha256()
-    for folder in ("base", name):
-        for path in sorted(path for path in (FOLDER / folder).rglob("*") if path.is_file()):
-            digest.update(f"{path.relative_to(FOLDER)} {path.stat().st_mode & 0o100:o} ".encode())
-            digest.update(path.read_bytes())
-    digest.update(UPSTREAM.encode())
+    for path in sorted(path for path in (FOLDER / name).rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(FOLDER)} {path.stat().st_mode & 0o100:o} ".encode())
+        digest.update(path.read_bytes())
+    if name == bank.NAME:
+        digest.update(bank.table().encode())
+    if name == "base":
+        digest.update(UPSTREAM.encode())
+    for below in foundations(name).values():
+        digest.update(content_tag(below).encode())
     return f"labkit/{name}:{digest.hexdigest()[:12]}"
 
 
+def foundations(name: str) -> dict[str, str]:
+    """The lab's images that image `name` stands on, by the arguments of its Dockerfile that name them."""
+    if name == bank.NAME:
+        return {folder: folder for folder in bank.folders()}
+    file = FOLDER / name / "Dockerfile"
+    text = file.read_text() if file.exists() else ""  # the base has none
+    return {found["argument"]: found["name"] or "base" for found in _FOUNDATION.finditer(text)}
+
+
 def ensure(client: docker.DockerClient, name: str, say: Say) -> str:
-    """Return the content tag of image `name`, building the image when it is not there.
+    """Return the content tag of image `name`, making the image when it is not there.
 
     The tag `labkit/NAME:latest`, which the topology file names, is moved along. Raises ImageUnavailable.
     """
     tag = content_tag(name)
     if not has(client, tag):
-        with lock.hold("images", say=say):
-            if not has(client, tag):  # another command may have built it meanwhile
-                _build(client, name, tag, ensure_base(client, say), say)
-        _remove_outdated(client, name, tag)
+        with _alone(client, say):
+            _make(client, name, say)
     client.api.tag(tag, f"labkit/{name}", "latest")
-    return tag
-
-
-def ensure_base(client: docker.DockerClient, say: Say) -> str:
-    """Return the base image's content tag, making the image when it is not there. Raises ImageUnavailable."""
-    tag = content_tag("base")
-    if not has(client, tag):
-        base_image.make(client, tag, FOLDER / "base", say)
     return tag
 
 
@@ -109,34 +118,36 @@ def has(client: docker.DockerClient, tag: str) -> bool:
     return True
 
 
-def _build(client: docker.DockerClient, name: str, tag: str, base: str, say: Say) -> None:
+@contextmanager
+def _alone(client: docker.DockerClient, say: Say) -> Iterator[None]:
+    """Make images alone: two commands that want the same one make it once. Leaves no build stage behind."""
+    with lock.hold("images", say=say):
+        try:
+            yield
+        finally:
+            dockerfile.remove_stages(client)
+
+
+def _make(client: docker.DockerClient, name: str, say: Say) -> str:
+    """Make image `name`, and what it stands on, where they are missing; return the content tag."""
+    tag = content_tag(name)
+    if has(client, tag):  # another command may have made it meanwhile
+        return tag
+    below = {argument: _make(client, other, say) for argument, other in foundations(name).items()}
     say(f"building {tag}")
-    log: list[str] = []
-    try:
-        for event in client.api.build(
-            path=str(FOLDER / name),
-            tag=tag,
-            buildargs={"BASE": base},
-            labels={IMAGE_LABEL: name},
-            rm=True,
-            forcerm=True,
-            decode=True,
-            timeout=600,
-        ):
-            if "error" in event:
-                raise BuildError(event["error"], iter(()))
-            for line in event.get("stream", "").splitlines():
-                log.append(line)
-                if line.startswith("Step "):
-                    say(line if len(line) < 100 else f"{line[:98]} …")
-    except (DockerException, OSError) as error:
-        raise ImageUnavailable(
-            f"image {tag} could not be built",
-            evidence=[*log[-15:], str(error)],
-            next_step="mend what the last lines say, then run the command again",
-        ) from None
-    finally:
-        client.images.prune(filters={"dangling": True, "label": STAGE_LABEL})
+    if name == "base":
+        base_image.make(client, tag, FOLDER / "base", say)
+    elif name == bank.NAME:
+
+        def build(folder: str, target: str, arguments: dict[str, str], labels: dict[str, str]) -> None:
+            below = {argument: content_tag(other) for argument, other in foundations(folder).items()}
+            dockerfile.build(client, FOLDER / folder, target, {**below, **arguments}, labels, say)
+
+        bank.fill(client, below["registry"], tag, build, say)
+    else:
+        dockerfile.build(client, FOLDER / name, tag, below, {IMAGE_LABEL: name}, say)
+    _remove_outdated(client, name, tag)
+    return tag
 
 
 def _remove_outdated(client: docker.DockerClient, name: str, current: str) -> None:

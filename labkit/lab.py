@@ -66,7 +66,7 @@ class Lab:
                     wanted = bringup.create_network(client, wanted)
                     bringup.create_volumes(client, wanted)
                     step.result = str(wanted.subnet)
-                with story.step(f"{len(wanted.services)} nodes") as step:
+                with story.step("Nodes and services") as step:
                     bringup.start_containers(client, wanted, built)
                     step.result = " ".join(service.name for service in wanted.services)
                 if outdated := bringup.outdated_nodes(client, self.name):

@@ -22,7 +22,9 @@ from labkit.hint import DEFAULT_LAB
 
 LAB_LABEL = "org.labkit.lab"
 NODE_LABEL = "org.labkit.node"
+SERVICE_LABEL = "org.labkit.service"
 ROLE_LABEL = "org.labkit.role"
+CACHE_LABEL = "org.labkit.cache"
 FILE_NAME = "docker-compose.dind.yml"
 SWARM_OVERLAYS = ipaddress.IPv4Network("10.0.0.0/8")
 
@@ -36,25 +38,30 @@ _Parsed = dict[str, Any]
 class Service:
     """One container of the lab. `memory` in bytes, `build` a folder or None.
 
-    A health check is read and checked, but not kept: it is for `docker compose up --wait`.
+    `ready` is the health check's command: it returns once the service answers. The check's interval is read
+    and checked, but not kept: it is for `docker compose up --wait`.
     """
 
     name: str
     image: str
     build: Path | None
+    command: tuple[str, ...]
+    environment: dict[str, str]
     container_name: str
     hostname: str
     labels: dict[str, str]
     address: str
     volumes: tuple[tuple[str, str, str], ...]
     cap_add: tuple[str, ...]
+    cap_drop: tuple[str, ...]
     security_opt: tuple[str, ...]
-    cgroup: str
+    cgroup: str | None
     device_cgroup_rules: tuple[str, ...]
     tmpfs: tuple[str, ...]
     memory: int
     pids_limit: int
     log_driver: str
+    ready: tuple[str, ...]
 
     @property
     def is_node(self) -> bool:
@@ -68,7 +75,10 @@ class Service:
 
 @dataclass(frozen=True)
 class Topology:
-    """What the file says about one lab. Volume and network names are the engine's, prefixed by the lab's."""
+    """What the file says about one lab. The names of volumes and network are the engine's: `LAB_NAME`.
+
+    A volume with a name of its own and the label `org.labkit.cache` belongs to all labs.
+    """
 
     lab: str
     services: tuple[Service, ...]
@@ -136,16 +146,13 @@ class _TopologyReader(Reader):
         }
         if "networks" in top and len(networks) != 1:
             self.problem("networks", f"one network expected, found {len(networks)}")
-        volumes = {
-            name: self.section(f"volumes.{name}", body, _VOLUME, required=("labels",))
-            for name, body in top.get("volumes", {}).items()
-        }
+        volumes = {name: self.volume(lab, name, body) for name, body in top.get("volumes", {}).items()}
         services = {
             name: self.service(name, body, networks, volumes)
             for name, body in top.get("services", {}).items()
         }
         labelled = {f"networks.{name}": body for name, body in networks.items()}
-        labelled |= {f"volumes.{name}": body for name, body in volumes.items()}
+        labelled |= {f"volumes.{name}": body for name, body in volumes.items() if "name" not in body}
         labelled |= {f"services.{name}": body for name, body in services.items()}
         self.check_labels(lab, labelled)
         if "services" in top:
@@ -157,19 +164,28 @@ class _TopologyReader(Reader):
         network, settings = next(iter(networks.items()))
         return Topology(
             lab=lab,
-            services=tuple(self.built(lab, name, body) for name, body in services.items()),
+            services=tuple(self.built(name, body, volumes) for name, body in services.items()),
             network=f"{lab}_{network}",
             subnet=subnets[0],
             network_labels=settings["labels"],
-            volumes={f"{lab}_{name}": body["labels"] for name, body in volumes.items()},
+            volumes={body["engine_name"]: body["labels"] for body in volumes.values()},
         )
+
+    def volume(self, lab: str, name: str, body: Any) -> _Parsed:
+        """Read a volume's section, which adds its `engine_name`."""
+        place = f"volumes.{name}"
+        got = self.section(place, body, _VOLUME, required=("labels",))
+        if "name" in got and CACHE_LABEL not in got.get("labels", {}):
+            self.problem(f"{place}.labels", f"needs {CACHE_LABEL}: a volume with a name belongs to all labs")
+        return {**got, "engine_name": got.get("name", f"{lab}_{name}")}
 
     def service(self, name: str, body: Any, networks: Collection[str], volumes: Collection[str]) -> _Parsed:
         """Read a service's section and the sections in it, which add `address` and `log_driver`."""
         place = f"services.{name}"
-        got = self.section(place, body, _SERVICE, required=_SERVICE.keys() - {"build"})
+        got = self.section(place, body, _SERVICE, required=_REQUIRED)
         if "healthcheck" in got:
-            self.section(f"{place}.healthcheck", got["healthcheck"], _HEALTH, required=_HEALTH)
+            check = self.section(f"{place}.healthcheck", got["healthcheck"], _HEALTH, required=_HEALTH)
+            got["ready"] = check.get("test")
         if "logging" in got:
             driver = self.section(f"{place}.logging", got["logging"], _LOGGING, required=_LOGGING)
             got["log_driver"] = driver.get("driver")
@@ -186,28 +202,32 @@ class _TopologyReader(Reader):
                 self.problem(f"{place}.volumes", f"'{source}' is not declared under volumes")
         return got
 
-    def built(self, lab: str, name: str, got: _Parsed) -> Service:
+    def built(self, name: str, got: _Parsed, volumes: Mapping[str, _Parsed]) -> Service:
         """The Service of a section without problems."""
         return Service(
             name=name,
             image=got["image"],
             build=self.folder / got["build"] if "build" in got else None,
+            command=got.get("command", ()),
+            environment=got.get("environment", {}),
             container_name=got["container_name"],
             hostname=got["hostname"],
             labels=got["labels"],
             address=got["address"],
             volumes=tuple(
-                (source if source.startswith("/") else f"{lab}_{source}", target, mode)
-                for source, target, mode in got["volumes"]
+                (source if source.startswith("/") else volumes[source]["engine_name"], target, mode)
+                for source, target, mode in got.get("volumes", ())
             ),
-            cap_add=got["cap_add"],
-            security_opt=got["security_opt"],
-            cgroup=got["cgroup"],
-            device_cgroup_rules=got["device_cgroup_rules"],
-            tmpfs=got["tmpfs"],
+            cap_add=got.get("cap_add", ()),
+            cap_drop=got.get("cap_drop", ()),
+            security_opt=got.get("security_opt", ()),
+            cgroup=got.get("cgroup"),
+            device_cgroup_rules=got.get("device_cgroup_rules", ()),
+            tmpfs=got.get("tmpfs", ()),
             memory=got["mem_limit"],
             pids_limit=got["pids_limit"],
             log_driver=got["log_driver"],
+            ready=got["ready"],
         )
 
     def subnet(self, place: str, ipam: Any) -> ipaddress.IPv4Network | None:
@@ -268,12 +288,15 @@ _TOP: Parsers = {
 _SERVICE: Parsers = {
     "image": composefile.text,
     "build": composefile.text,
+    "command": composefile.texts,
+    "environment": composefile.labels,
     "container_name": composefile.text,
     "hostname": composefile.text,
     "labels": composefile.labels,
     "networks": composefile.mapping,
     "volumes": composefile.mounts,
     "cap_add": composefile.texts,
+    "cap_drop": composefile.texts,
     "security_opt": composefile.texts,
     "cgroup": composefile.text,
     "device_cgroup_rules": composefile.texts,
@@ -283,8 +306,20 @@ _SERVICE: Parsers = {
     "logging": composefile.mapping,
     "healthcheck": composefile.mapping,
 }
+# Limits, labels, an address and a readiness check are not optional; powers are.
+_REQUIRED = {
+    "image",
+    "container_name",
+    "hostname",
+    "labels",
+    "networks",
+    "mem_limit",
+    "pids_limit",
+    "logging",
+    "healthcheck",
+}
 _HEALTH: Parsers = {
-    "test": composefile.texts,
+    "test": composefile.probe,
     "interval": composefile.seconds,
     "timeout": composefile.seconds,
     "retries": composefile.count,
@@ -292,4 +327,4 @@ _HEALTH: Parsers = {
 _LOGGING: Parsers = {"driver": composefile.text}
 _JOINED: Parsers = {"ipv4_address": composefile.address}
 _NETWORK: Parsers = {"labels": composefile.labels, "ipam": composefile.mapping}
-_VOLUME: Parsers = {"labels": composefile.labels}
+_VOLUME: Parsers = {"name": composefile.text, "labels": composefile.labels}

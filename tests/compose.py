@@ -24,7 +24,7 @@ def binary(folder: Path) -> Path:
     if found := shutil.which("docker-compose"):
         return Path(found)
     client = engine.client(timeout=300)
-    base = images.ensure_base(client, print)
+    base = images.ensure(client, "base", print)
     fetcher = client.containers.create(base, ["sh", "-ec", _FETCH])
     try:
         fetcher.start()

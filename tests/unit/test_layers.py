@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "labkit"
 LAYERS = {
     "base": "errors state deadline console hint parallel lock system",
     "pure": "composefile topology model checks advice",
-    "docker": "engine execution running tunnel images base_image node bringup formation",
+    "docker": "engine execution running tunnel images bank dockerfile base_image node bringup formation",
     "lab": "lab course status",
     "views": "magics",
     "entry": "cli jupyter terminal testing labkit",

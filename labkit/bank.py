@@ -1,0 +1,188 @@
+"""What the lab's registry holds before anybody pushes: the course's images, stand-ins, plugins.
+
+The image `labkit/bank` is the image `registry` with all of this in it. It is filled once per machine, by real
+pushes into a container of that image, and then starts with every lab at no cost.
+"""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import docker
+from docker.errors import DockerException, NotFound
+from docker.models.containers import Container
+
+from labkit.base_image import IMAGE_LABEL
+from labkit.dockerfile import Say
+from labkit.errors import ImageUnavailable
+
+NAME = "bank"
+STAND_IN_LABEL = "org.labkit.stand-in"
+REFERENCE_LABEL = "org.labkit.reference"
+
+_FILLING_LABEL = "org.labkit.filling"
+_READY_SECONDS = "20"
+_PUSHED, _BANK = "5000/tcp", "5002/tcp"  # the listeners of images/registry/lab-registry
+
+Build = Callable[[str, str, dict[str, str], dict[str, str]], None]
+"""Builds a folder as a tag, with arguments for its Dockerfile and labels."""
+
+
+@dataclass(frozen=True)
+class BankImage:
+    """An image of the bank: `reference` is what learners pull, `folder` the one under images/ it is made of.
+
+    `stand_in` says what it really is, where the reference is another's on Docker Hub.
+    """
+
+    reference: str
+    folder: str
+    arguments: dict[str, str] = field(default_factory=dict)
+    stand_in: str = ""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A managed plugin in the lab's registry: learners install `registry:5000/NAME:TAG`."""
+
+    folder: str
+    tag: str
+    arguments: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def reference(self) -> str:
+        return f"registry:5000/{self.folder}:{self.tag}"
+
+
+def _stand_ins(name: str, tags: str, folder: str, really: str) -> list[BankImage]:
+    return [BankImage(f"{name}:{tag}", folder, stand_in=really) for tag in tags.split()]
+
+
+IMAGES = (
+    *(BankImage(f"web:{version}", "web", {"VERSION": version}) for version in ("1", "2", "3", "broken")),
+    BankImage("toolbox:latest", "toolbox"),
+    BankImage("counter:latest", "counter"),
+    *_stand_ins(
+        "nginx",
+        "latest alpine stable stable-alpine mainline mainline-alpine 1 1-alpine 1.24 1.25 1.25-alpine 1.26 "
+        "1.26-alpine 1.27 1.27-alpine 1.28 1.28-alpine 1.29 1.29-alpine",
+        "nginx",
+        "nginx 1.26 of Debian 13",
+    ),
+    *_stand_ins(
+        "redis",
+        "latest alpine 3.0.6 3.0.7 6 6-alpine 7 7-alpine 7.4 7.4-alpine 7.4.0 7.4.1 8 8-alpine",
+        "redis",
+        "redis 8.0 of Debian 13",
+    ),
+    *_stand_ins(
+        "alpine",
+        "latest 3 3.18 3.19 3.20 3.21 3.22",
+        "alpine",
+        "busybox 1.37 of Debian 13 (glibc, no apk)",
+    ),
+    *_stand_ins("busybox", "latest stable 1 1.36 1.37", "busybox", "busybox 1.37 of Debian 13"),
+    *_stand_ins("ubuntu", "latest 22.04 24.04 jammy noble", "debian", "Debian 13"),
+    *_stand_ins("debian", "latest 13 trixie trixie-slim stable-slim", "debian", "Debian 13"),
+    *_stand_ins("registry", "latest 2 2.8 3", "docker-registry", "docker-registry 2.8 of Debian 13"),
+    *_stand_ins("hello-world", "latest", "hello-world", "a greeting by busybox of Debian 13"),
+)
+PLUGINS = (
+    Plugin("rclone", "1"),
+    Plugin("rclone", "2", {"VERSION": "2"}),
+    Plugin("rclone", "latest", {"VERSION": "2"}),
+)
+
+
+def table() -> str:
+    """All that the bank holds, as a text that changes when it does."""
+    return repr((IMAGES, PLUGINS))
+
+
+def folders() -> list[str]:
+    """The image folders that the bank is made of, its registry among them."""
+    return sorted({"registry", *(image.folder for image in IMAGES), *(plugin.folder for plugin in PLUGINS)})
+
+
+def fill(client: docker.DockerClient, registry: str, tag: str, build: Build, say: Say) -> None:
+    """Make the image `tag` of the image `registry` and everything that the bank holds.
+
+    Raises ImageUnavailable. Leaves nothing behind but the image, also of an earlier call that was killed.
+    """
+    for leftover in client.containers.list(all=True, filters={"label": _FILLING_LABEL}):
+        leftover.remove(force=True, v=True)
+    container = client.containers.create(
+        registry,
+        ["lab-registry", "fill"],
+        labels={_FILLING_LABEL: "1"},
+        # Any free ports of loopback, where engines push without TLS. The stubs do not know None for "any".
+        ports={_PUSHED: ("127.0.0.1", None), _BANK: ("127.0.0.1", None)},  # type: ignore[dict-item]
+    )
+    try:
+        container.start()
+        code, _ = container.exec_run(["timeout", _READY_SECONDS, "registry-ready", "http"])
+        if code:
+            raise DockerException(f"its registries did not answer within {_READY_SECONDS} s")
+        container.reload()
+        bank, pushed = (_address(container, port) for port in (_BANK, _PUSHED))
+        for entry in IMAGES:
+            say(f"adding {entry.reference}")
+            _push_image(client, entry, f"{bank}/library/{entry.reference}", build)
+        for plugin in PLUGINS:
+            say(f"adding {plugin.reference}")
+            _push_plugin(client, plugin, f"{pushed}/{plugin.folder}:{plugin.tag}", build)
+        container.stop(timeout=5)
+        repository, _, version = tag.partition(":")
+        labels = f"LABEL {IMAGE_LABEL}={NAME} {_FILLING_LABEL}="
+        container.commit(repository, version, changes=['CMD ["lab-registry"]', labels])
+    except (DockerException, OSError) as error:
+        raise ImageUnavailable(
+            f"{tag} could not be filled",
+            evidence=[str(error), b"".join(container.logs(tail=10, stream=True)).decode(errors="replace")],
+            next_step="run the command again",
+        ) from None
+    finally:
+        container.remove(force=True, v=True)
+
+
+def _address(container: Container, port: str) -> str:
+    """Where the engine reaches a published port of a container."""
+    return f"127.0.0.1:{container.attrs['NetworkSettings']['Ports'][port][0]['HostPort']}"
+
+
+def _push_image(client: docker.DockerClient, entry: BankImage, target: str, build: Build) -> None:
+    labels = {REFERENCE_LABEL: entry.reference}
+    if entry.stand_in:
+        labels[STAND_IN_LABEL] = entry.stand_in
+    build(entry.folder, target, entry.arguments, labels)
+    try:
+        for event in client.api.push(target, stream=True, decode=True):
+            if "error" in event:
+                raise DockerException(event["error"])
+    finally:
+        client.images.remove(target)
+
+
+def _push_plugin(client: docker.DockerClient, plugin: Plugin, target: str, build: Build) -> None:
+    """Make a plugin of the image's file system and push it.
+
+    By the engine's API: docker-py's `create_plugin` wants a folder, its `push_plugin` asks for a pull (7.1).
+    """
+    build(plugin.folder, target, plugin.arguments, {})
+    url = f"{client.api.base_url}/v{client.api.api_version}/plugins"
+    container = client.containers.create(target, "nothing")
+    with contextlib.suppress(NotFound):
+        client.api.remove_plugin(target, force=True)
+    try:
+        for place, options in (
+            ("create", {"params": {"name": target}, "data": container.export()}),
+            (f"{target}/push", {"headers": {"X-Registry-Auth": "e30="}}),  # {}: nobody asks who pushes
+        ):
+            reply = client.api.post(f"{url}/{place}", timeout=client.api.timeout, **options)
+            if reply.status_code >= 400 or '"error"' in reply.text:
+                raise DockerException(f"{target}: {place}: {reply.text}")
+    finally:
+        container.remove(v=True)
+        with contextlib.suppress(NotFound):
+            client.api.remove_plugin(target, force=True)
+        client.images.remove(target)
