@@ -233,6 +233,12 @@ def remove(client: docker.DockerClient, lab: str) -> list[str]:
     return names
 
 
+def empty_storage(client: docker.DockerClient, lab: str) -> None:
+    """Remove what plugins have written to the lab's storage."""
+    if entry := service_entries(client, lab).get("storage"):
+        client.containers.get(entry["Id"]).exec_run(["sh", "-c", "rm -rf /srv/* /srv/.[!.]*"])
+
+
 def cache_volumes(client: docker.DockerClient) -> list[str]:
     """The names of the volumes that all labs share and that `remove` keeps."""
     found = client.api.volumes(filters={"label": CACHE_LABEL})["Volumes"] or []
