@@ -5,6 +5,7 @@ pushes into a container of that image, and then starts with every lab at no cost
 """
 
 import contextlib
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ REFERENCE_LABEL = "org.labkit.reference"
 
 _FILLING_LABEL = "org.labkit.filling"
 _READY_SECONDS = "20"
+_TAGS_WIDTH = 40
 _PUSHED, _BANK = "5000/tcp", "5002/tcp"  # the listeners of images/registry/lab-registry
 
 Build = Callable[[str, str, dict[str, str], dict[str, str]], None]
@@ -104,6 +106,27 @@ def table() -> str:
 def folders() -> list[str]:
     """The image folders that the bank is made of, its registry among them."""
     return sorted({"registry", *(image.folder for image in IMAGES), *(plugin.folder for plugin in PLUGINS)})
+
+
+def own() -> list[str]:
+    """The references of the course's own images."""
+    return [image.reference for image in IMAGES if not image.stand_in]
+
+
+def overview() -> list[tuple[str, str, str]]:
+    """Rows of name, what it really is, and tags, for all that the registry answers to without internet."""
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for image in IMAGES:
+        name, _, tag = image.reference.partition(":")
+        what = f"stand-in: {image.stand_in}" if image.stand_in else "itself"
+        kinds.setdefault((name, what), []).append(tag)
+    for plugin in PLUGINS:
+        kinds.setdefault((plugin.reference.rpartition(":")[0], "a plugin"), []).append(plugin.tag)
+    rows = []
+    for (name, what), tags in kinds.items():
+        first, *more = textwrap.wrap(" ".join(tags), _TAGS_WIDTH)
+        rows += [(name, what, first), *(("", "", line) for line in more)]
+    return rows
 
 
 def fill(client: docker.DockerClient, registry: str, tag: str, build: Build, say: Say) -> None:

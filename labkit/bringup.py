@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -55,14 +54,9 @@ def _wait_service(container: Container, service: Service) -> None:
     if code:
         raise NotConverged(
             f"the lab's {service.name} does not answer within {READY_TIMEOUT:g} s",
-            evidence=[_last_lines(container)],
+            evidence=[service_logs(service.container_name, 10)],
             next_step=f"{hint.command('logs', service.name)}, then {hint.command('down')} and up again",
         )
-
-
-def _last_lines(container: Container) -> str:
-    lines: Iterator[bytes] = container.logs(tail=10, stream=True)
-    return b"".join(lines).decode(errors="replace")
 
 
 class LabContainer(DockerContainer):
@@ -120,6 +114,12 @@ def service_entries(client: docker.DockerClient, lab: str) -> dict[str, dict[str
 def _by_label(client: docker.DockerClient, lab: str, label: str) -> dict[str, dict[str, Any]]:
     entries = {entry["Labels"][label]: entry for entry in containers(client, lab) if label in entry["Labels"]}
     return dict(sorted(entries.items()))
+
+
+def service_logs(container: str, lines: int | None) -> str:
+    """What a service has said, the last `lines` of it or all."""
+    said: bytes = engine.client().api.logs(container, tail=lines if lines is not None else "all")
+    return said.decode(errors="replace")
 
 
 def labs(client: docker.DockerClient) -> list[str]:

@@ -63,6 +63,8 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
         options.command += theirs
         if not options.command:
             parser.error("exec: which COMMAND?   labkit exec NODE -- COMMAND")
+    elif options.run is _images and options.wanted and options.action != "preload":
+        parser.error(f"images {options.action}: only preload takes names")
     elif dashes:
         parser.error(f"unrecognized arguments: {' '.join(dashes + theirs)}")
     return options
@@ -92,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
 
     down = command("down", _down, "remove the lab: containers, networks, volumes")
     down.add_argument("--all", action="store_true", help="every lab on this engine")
+    down.add_argument("--cache", action="store_true", help="also the images kept from Docker Hub")
 
     status = command("status", _status, "show the nodes and their part in the swarm")
     status.add_argument("--json", action="store_true")
@@ -106,14 +109,20 @@ def _parser() -> argparse.ArgumentParser:
     shell = command("shell", _shell, "open a terminal on a node")
     shell.add_argument("node", metavar="NODE")
 
-    logs = command("logs", _logs, "print a node's log: what its engine says")
+    logs = command("logs", _logs, "print what a node's engine says, or the registry, or the storage")
     logs.add_argument("node", metavar="NODE")
     logs.add_argument("-n", "--lines", type=int, help="only the last LINES")
 
-    command("reset", _reset, "bring the nodes back to bare engines: no swarm, no containers, an empty /lab")
+    command("reset", _reset, "bring the nodes back to bare engines: no swarm, no containers, nothing stored")
 
-    images = command("images", _images, "list, build or remove the lab's images")
-    images.add_argument("action", nargs="?", choices=("ls", "build", "rm"), default="ls")
+    images = command("images", _images, "list, build, remove or preload the lab's images")
+    images.add_argument("action", nargs="?", choices=("ls", "build", "rm", "preload"), default="ls")
+    images.add_argument(
+        "wanted",
+        nargs="*",
+        metavar="IMAGE|CHAPTER",
+        help="what preload brings to the nodes (the course's own)",
+    )
 
     engine = command("engine", _engine, "stop the Docker engine, if labkit started it")
     engine.add_argument("action", choices=("stop",))
@@ -150,6 +159,9 @@ def _down(options: argparse.Namespace) -> int:
             step.result = f"removed {len(removed)} things" if removed else "nothing was left to remove"
     if not labs:
         print("No lab on this engine.")
+    if options.cache:
+        removed = bringup.remove_cache(engine.client())
+        print(f"Removed {', '.join(removed)}." if removed else "No cache was left to remove.")
     return 0
 
 
@@ -162,10 +174,11 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from labkit import engine, images
+    from labkit import engine, images, status
 
     try:
         probes = engine.examine(images.installed_tag(engine.client(), "node"))
+        probes.append(status.stand_ins(_lab(options)))
     except (EngineNotFound, EngineUnsuitable) as error:
         probes = engine.no_engine(error)
     print(json.dumps(engine.as_json(probes), indent=2) if options.json else engine.table(probes))
@@ -185,7 +198,7 @@ def _shell(options: argparse.Namespace) -> int:
 
 
 def _logs(options: argparse.Namespace) -> int:
-    sys.stdout.write(_lab(options).node(options.node).logs(options.lines))
+    sys.stdout.write(_lab(options).logs(options.node, options.lines))
     return 0
 
 
@@ -198,12 +211,13 @@ def _reset(options: argparse.Namespace) -> int:
 
 
 def _images(options: argparse.Namespace) -> int:
-    from labkit import engine, images
+    from labkit import bank, engine, images, topology
 
-    if options.action == "build":
+    if options.action == "preload":
+        _lab(options).preload(*options.wanted)
+    elif options.action == "build":
         _provide_engine()
-        with Story().step("Image node") as step:
-            step.result = images.ensure(engine.client(), "node", step.note)
+        images.ensure_all(engine.client(), topology.load(), Story())
     elif options.action == "rm":
         for tag in images.remove_all(engine.client()):
             print(f"removed {tag}")
@@ -213,6 +227,8 @@ def _images(options: argparse.Namespace) -> int:
             for image in images.installed(engine.client())
         ]
         print(table(rows, ("IMAGE", "SIZE", "MADE FROM", "")))
+        print()
+        print(table(bank.overview(), ("NODES PULL", "WHAT IT IS", "TAGS")))
     return 0
 
 

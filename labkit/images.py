@@ -15,9 +15,12 @@ from pathlib import Path
 
 import docker
 from docker.errors import APIError, ImageNotFound
+from docker.models.images import Image
 
 from labkit import bank, base_image, dockerfile, lock
 from labkit.base_image import IMAGE_LABEL, ORIGIN_LABEL, UPSTREAM
+from labkit.console import Story
+from labkit.topology import Topology
 
 FOLDER = Path(__file__).parent / "images"
 
@@ -30,7 +33,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """An image of the lab in the outer engine. `size` in bytes, `current` when its tag fits its folder."""
+    """An image of the lab in the outer engine.
+
+    `size` in bytes, `origin` where a base comes from, `current` when the tag fits the content as it is now.
+    """
 
     tag: str
     size: int
@@ -75,6 +81,16 @@ def ensure(client: docker.DockerClient, name: str, say: Say) -> str:
     return tag
 
 
+def ensure_all(client: docker.DockerClient, wanted: Topology, story: Story) -> dict[str, str]:
+    """Make the images of all services of a topology, a step each; return the content tags by image name."""
+    tags = {}
+    for image in sorted({service.image for service in wanted.services}):
+        with story.step(f"Image {image}") as step:
+            tags[image] = ensure(client, image.rpartition("/")[2], step.note)
+            step.result = tags[image].rpartition(":")[2]
+    return tags
+
+
 def installed_tag(client: docker.DockerClient, name: str) -> str | None:
     """The content tag of image `name` if it is there, else None."""
     tag = content_tag(name)
@@ -87,13 +103,17 @@ def installed(client: docker.DockerClient) -> list[ImageInfo]:
         ImageInfo(
             tag=tag,
             size=image.attrs["Size"],
-            origin=(image.attrs["Config"].get("Labels") or {}).get(ORIGIN_LABEL, UPSTREAM),
-            current=tag == content_tag(tag.partition("/")[2].partition(":")[0]),
+            origin=_origin(image) if (name := tag.partition("/")[2].partition(":")[0]) == "base" else "",
+            current=tag == content_tag(name),
         )
         for image in client.images.list()
         for tag in image.tags
         if tag.startswith("labkit/") and not tag.endswith(":latest")
     ]
+
+
+def _origin(image: Image) -> str:
+    return str(image.labels.get(ORIGIN_LABEL, UPSTREAM))
 
 
 def remove_all(client: docker.DockerClient) -> list[str]:

@@ -3,10 +3,11 @@
 import contextlib
 import difflib
 import os
+import shlex
 import textwrap
 from contextlib import AbstractContextManager
 
-from labkit import bringup, engine, formation, hint, images, lock, model
+from labkit import bank, bringup, engine, formation, hint, images, lock, model
 from labkit.checks import Check, Verdict
 from labkit.console import Story
 from labkit.course import chapters, exercises
@@ -21,6 +22,7 @@ from labkit.errors import (
 )
 from labkit.model import Snapshot
 from labkit.node import Node
+from labkit.running import run_on
 from labkit.topology import LAB_NAME, LAB_NAME_RULE
 
 
@@ -57,11 +59,7 @@ class Lab:
             if fresh:
                 engine.require_room(client)
             try:
-                built = {}
-                for image in sorted({service.image for service in wanted.services}):
-                    with story.step(f"Image {image}") as step:
-                        built[image] = images.ensure(client, image.rpartition("/")[2], step.note)
-                        step.result = built[image].rpartition(":")[2]
+                built = images.ensure_all(client, wanted, story)
                 with story.step("Network and volumes") as step:
                     wanted = bringup.create_network(client, wanted)
                     bringup.create_volumes(client, wanted)
@@ -151,6 +149,27 @@ class Lab:
                 next_step=f"did you mean {close[0]}?" if close else f"use one of {', '.join(nodes)}",
             )
         return nodes[name]
+
+    def logs(self, name: str, lines: int | None = None) -> str:
+        """What a node's engine has said, or one of the lab's services; the last `lines` of it or all."""
+        service = bringup.service_entries(engine.client(), self.name).get(name)
+        return bringup.service_logs(service["Id"], lines) if service else self.node(name).logs(lines)
+
+    def preload(self, *wanted: str, story: Story | None = None) -> None:
+        """Bring images to all nodes ahead of their use.
+
+        `wanted` are images such as `web:1` or chapters such as `run-services`; none means the course's own
+        images. Raises CommandFailed when a node cannot pull one.
+        """
+        story = story or Story()
+        names = [name for word in wanted or bank.own() for name in chapters.images(word)]
+        for name in dict.fromkeys(names):
+            with story.step(name) as step:
+                nodes = list(self.nodes.values())
+                if not nodes:
+                    raise self._not_running()
+                run_on(nodes, f"docker pull --quiet {shlex.quote(name)}", sink=None)
+                step.result = f"on {' '.join(node.name for node in nodes)}"
 
     def _find(self) -> dict[str, tuple[Node, str]]:
         """Nodes with their containers' states. A Node lives as long as its container: it holds a tunnel."""

@@ -1,9 +1,11 @@
 """What `labkit status` says, as data and in words."""
 
+import contextlib
 from typing import Any
 
-from labkit import bringup, engine, hint
+from labkit import bank, bringup, engine, hint
 from labkit.console import table
+from labkit.errors import LabError
 from labkit.lab import Lab
 from labkit.model import Snapshot
 
@@ -15,7 +17,8 @@ def report(lab: Lab) -> Report:
 
     `lab`, `running` (every node runs), `engine` (the outer engine's address), `quorum` (None without a
     manager), `nodes` (each `name`, `container`, `image`, `address`, `swarm`, `role`, `availability`,
-    `status`, `manager_status`; None where there is no such thing yet) and `other_labs`.
+    `status`, `manager_status`; None where there is no such thing yet), `services` (each `name`, `container`,
+    `image`, `address`), `cache` (the volumes that all labs share) and `other_labs`.
     """
     client = engine.client()
     snapshot = lab.snapshot()
@@ -26,6 +29,10 @@ def report(lab: Lab) -> Report:
         "engine": engine.find().url,
         "quorum": snapshot.quorum,
         "nodes": [_node(name, entry, snapshot) for name, entry in entries.items()],
+        "services": [
+            _container(name, entry) for name, entry in bringup.service_entries(client, lab.name).items()
+        ],
+        "cache": bringup.cache_volumes(client),
         "other_labs": [name for name in bringup.labs(client) if name != lab.name],
     }
 
@@ -38,25 +45,58 @@ def words(report: Report) -> str:
         keys = ("name", "container", "address", "swarm", "role", "status", "availability", "manager_status")
         rows = [[node[key] or "–" for key in keys] for node in report["nodes"]]
         lines += [f"Lab '{report['lab']}' on {report['engine']}", table(rows, header)]
+        services = (f"{item['name']} {item['container']}" for item in report["services"])
+        lines.append(f"Services: {', '.join(services)}")
     else:
         lines.append(
             f"Lab '{report['lab']}' is not running; to start it:  {hint.command('up', lab=report['lab'])}"
         )
     if report["quorum"] is False:
         lines.append("The managers have lost their quorum: the swarm cannot be changed or listed.")
+    if report["cache"]:
+        remove = hint.command("down", "--all", "--cache")
+        lines.append(f"Kept for all labs: {', '.join(report['cache'])}; to remove it:  {remove}")
     if report["other_labs"]:
         lines.append(f"Other labs: {', '.join(report['other_labs'])}")
     return "\n".join(lines)
 
 
-def _node(name: str, entry: dict[str, Any], snapshot: Snapshot) -> dict[str, Any]:
-    member = snapshot.node(name)
+def stand_ins(lab: Lab) -> engine.Probe:
+    """The line of `labkit doctor` that says which images on the nodes are stand-ins, and for what."""
+    found: dict[str, str] = {}
+    nodes = lab.nodes
+    for node in nodes.values():
+        with contextlib.suppress(LabError, *engine.ERRORS):  # one that does not run is no news here
+            for image in node.api.images(filters={"label": bank.STAND_IN_LABEL}):
+                found[image["Labels"][bank.REFERENCE_LABEL]] = image["Labels"][bank.STAND_IN_LABEL]
+    title = "Stand-in images"
+    if not found:
+        state = "none on the nodes" if nodes else "the lab is not running"
+        return engine.Probe("stand_ins", title, True if nodes else None, state, "no chapter", "")
+    return engine.Probe(
+        "stand_ins",
+        title,
+        None,
+        "; ".join(f"{name} is {really}" for name, really in sorted(found.items())),
+        "no chapter",
+        "nothing to do for the course; for the real ones connect to the internet, then pull again",
+    )
+
+
+def _container(name: str, entry: dict[str, Any]) -> dict[str, Any]:
     addresses = [network["IPAddress"] for network in entry["NetworkSettings"]["Networks"].values()]
     return {
         "name": name,
         "container": entry["State"],
         "image": entry["Image"],
         "address": next(iter(addresses), None) or None,
+    }
+
+
+def _node(name: str, entry: dict[str, Any], snapshot: Snapshot) -> dict[str, Any]:
+    member = snapshot.node(name)
+    return {
+        **_container(name, entry),
         "swarm": snapshot.engines[name].swarm if name in snapshot.engines else "unknown",
         "role": member.role if member else None,
         "availability": member.availability if member else None,

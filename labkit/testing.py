@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from labkit import engine, images
+from labkit import engine, images, topology
 from labkit.console import Story
 from labkit.errors import LabError
 
@@ -23,7 +23,7 @@ _STYLE = (
 def run(arguments: Sequence[str]) -> int:
     """Run everything, or pytest alone with `arguments`; return an exit code.
 
-    Raises ImageUnavailable when the node image cannot be made.
+    Raises ImageUnavailable when an image cannot be made.
     """
     if not (ROOT / "tests").is_dir():
         raise LabError(
@@ -33,8 +33,7 @@ def run(arguments: Sequence[str]) -> int:
         )
     story = Story()
     failed = [] if arguments else [title for title, command in _STYLE if not _passes(story, title, command)]
-    with story.step("Image node") as step:
-        step.result = images.ensure(engine.client(timeout=600), "node", step.note)
+    images.ensure_all(engine.client(timeout=600), topology.load(), story)
     # Tests see labkit as everybody does, not as those who came through ./lab.
     env = {name: value for name, value in os.environ.items() if name != "LABKIT_COMMAND"}
     tests = subprocess.run(

@@ -12,7 +12,7 @@ from labkit.console import Story
 from labkit.errors import LabError
 from labkit.testing import REQUIRE_ENGINE
 
-SHARED = "labkit-test"
+SHARED = os.environ.get("LABKIT_TEST_LAB", "labkit-test")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -1,6 +1,7 @@
 """Each chapter's starting state, reached from any state: every chapter runs alone and in any order."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labkit import checks
@@ -11,12 +12,29 @@ if TYPE_CHECKING:
     from labkit.lab import Lab
 
 
+@dataclass(frozen=True)
+class Chapter:
+    """`prepare` brings a reset lab to the starting state; `images` are those that the chapter's tasks run."""
+
+    prepare: Callable[["Lab"], Snapshot]
+    images: tuple[str, ...] = ()
+
+
 def begin(lab: "Lab", chapter: str) -> Snapshot:
     """Bring the lab to the starting state of a chapter, named as its notebook, with or without the number."""
-    name = chapter.lstrip("0123456789-")
-    prepare = pick("chapter", name, _CHAPTERS)
+    found = pick("chapter", _name(chapter), _CHAPTERS)
     lab.reset()
-    return prepare(lab)
+    return found.prepare(lab)
+
+
+def images(word: str) -> tuple[str, ...]:
+    """The images of the chapter of this name; a word that names no chapter is an image itself."""
+    chapter = _CHAPTERS.get(_name(word))
+    return chapter.images if chapter else (word,)
+
+
+def _name(chapter: str) -> str:
+    return chapter.lstrip("0123456789-")
 
 
 def _bare_engines(lab: "Lab") -> Snapshot:
@@ -28,7 +46,7 @@ def _one_manager(lab: "Lab") -> Snapshot:
     return lab.wait(checks.nodes_ready(1), checks.swarm_inactive("worker1", "worker2"))
 
 
-_CHAPTERS: dict[str, Callable[["Lab"], Snapshot]] = {
-    "create-a-swarm": _bare_engines,
-    "join-and-manage-nodes": _one_manager,
+_CHAPTERS = {
+    "create-a-swarm": Chapter(_bare_engines),
+    "join-and-manage-nodes": Chapter(_one_manager),
 }

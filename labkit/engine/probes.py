@@ -95,7 +95,13 @@ _KERNEL = {
         "sudo sysctl fs.inotify.max_user_instances=512, on the engine's machine, before several labs at once",
     ),
 }
-_REGISTRY = {"registry": _Line("Docker Hub", "no chapter", "nothing to do: the lab builds its own images")}
+_REGISTRY = {
+    "registry": _Line(
+        "Docker Hub",
+        "no chapter",
+        "nothing to do: nodes pull from the lab's own registry, which has stand-ins (labkit images)",
+    )
+}
 _LINES = _SYSTEM | _KERNEL | _REGISTRY
 
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
@@ -43,6 +42,7 @@ def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine without a lab."""
     monkeypatch.setattr(engine, "client", lambda **_: None)
     monkeypatch.setattr(bringup, "node_entries", lambda *_: {})
+    monkeypatch.setattr(bringup, "service_entries", lambda *_: {})
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
@@ -84,6 +84,7 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         ["logs", "manager1", "-n", "many"],
         ["start", "--port", "http"],
         ["images", "paint"],
+        ["images", "ls", "web:1"],
         ["engine"],
         ["up", "--lab"],
     ],
@@ -285,11 +286,10 @@ def test_a_node_that_exits_decides_the_exit_code_of_exec(monkeypatch: pytest.Mon
 def test_logs_print_the_lines_that_were_asked_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    node = SimpleNamespace(logs=lambda lines: f"{lines} lines\n")
-    monkeypatch.setattr(Lab, "node", lambda *_: node)
+    monkeypatch.setattr(Lab, "logs", lambda _, name, lines: f"{lines} lines of {name}\n")
     assert cli.main(["logs", "worker1", "-n", "5"]) == 0
     assert cli.main(["logs", "worker1"]) == 0
-    assert capsys.readouterr().out == "5 lines\nNone lines\n"
+    assert capsys.readouterr().out == "5 lines of worker1\nNone lines of worker1\n"
 
 
 def test_the_exit_code_of_the_tests_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
