@@ -2,7 +2,7 @@
 
 import pytest
 
-from labkit import Lab, engine, images
+from labkit import Lab, dockerfile, engine, images
 from tests.helpers import labkit
 
 pytestmark = pytest.mark.engine
@@ -23,7 +23,7 @@ def test_unchanged_image_is_not_built_again() -> None:
 
 
 def test_no_build_stage_is_left_behind() -> None:
-    stages = engine.client().images.list(filters={"dangling": True, "label": images.STAGE_LABEL})
+    stages = engine.client().images.list(filters={"dangling": True, "label": dockerfile.STAGE_LABEL})
     assert stages == []
 
 
