@@ -91,6 +91,8 @@ PLUGINS = (
     Plugin("rclone", "1"),
     Plugin("rclone", "2", {"VERSION": "2"}),
     Plugin("rclone", "latest", {"VERSION": "2"}),
+    Plugin("webdav-log", "1"),
+    Plugin("webdav-log", "latest"),
 )
 
 

@@ -90,6 +90,7 @@ class LabContainer(DockerContainer):
             networking_config={
                 topology.network: EndpointConfig("1.41", ipv4_address=service.address, aliases=[service.name])
             },
+            dns=list(service.dns),
             cap_add=list(service.cap_add),
             cap_drop=list(service.cap_drop),
             security_opt=list(service.security_opt),
@@ -231,6 +232,12 @@ def remove(client: docker.DockerClient, lab: str) -> list[str]:
             client.api.remove_network(network["Id"])
         names.append(network["Name"])
     return names
+
+
+def empty_storage(client: docker.DockerClient, lab: str) -> None:
+    """Remove what plugins have written to the lab's storage."""
+    if entry := service_entries(client, lab).get("storage"):
+        client.containers.get(entry["Id"]).exec_run(["sh", "-c", "rm -rf /srv/* /srv/.[!.]*"])
 
 
 def cache_volumes(client: docker.DockerClient) -> list[str]:

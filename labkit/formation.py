@@ -16,7 +16,11 @@ from labkit.topology import Service, Topology
 _PORT = 2377
 _READY_SECONDS = 60.0
 _BARE = "inactive"
-_IS_MEMBER = "test -e /var/lib/docker/swarm/docker-state.json"
+# A swarm, or plugins, beside which stand the folders storage and tmp.
+_HAS_MUCH = r"""
+cd /var/lib/docker
+[ -e swarm/docker-state.json ] || [ -n "$(ls -I storage -I tmp plugins)" ]
+"""
 
 # What learners add with `ip link`, and what they leave in /lab; the engine's own things go through its API.
 _TIDY = r"""
@@ -83,16 +87,16 @@ def _wait_ready(api: docker.APIClient, count: int) -> None:
     )
 
 
-def forget_swarm(nodes: Collection[Node]) -> None:
-    """Let every node that is in a swarm, or does not run, come up without one the next time it starts.
+def forget(nodes: Collection[Node]) -> None:
+    """Let every node that is in a swarm, has plugins, or does not run, be a bare engine at its next start.
 
     Those that run lose power; start them afterwards. Nothing here waits for the swarm: an engine whose
     managers have lost their quorum keeps each question for 20 s, and as long when it starts.
     """
 
-    def forget(node: Node) -> None:
+    def mark(node: Node) -> None:
         status = node.container.status
-        if status == "running" and node.run(_IS_MEMBER, check=False, quiet=True).exit_code:
+        if status == "running" and node.run(_HAS_MUCH, check=False, quiet=True).exit_code:
             return
         node.mark_to_forget()
         if status == "paused":
@@ -100,7 +104,7 @@ def forget_swarm(nodes: Collection[Node]) -> None:
         if status in ("running", "paused"):
             node.kill()
 
-    in_parallel(forget, nodes)
+    in_parallel(mark, nodes)
 
 
 def tidy(nodes: Collection[Node]) -> list[str]:
@@ -121,8 +125,6 @@ def _clean(node: Node) -> None:
     api = node.api
     for container in api.containers(all=True):
         api.remove_container(container["Id"], v=True, force=True)
-    for plugin in api.plugins():
-        api.remove_plugin(plugin["Name"], force=True)
     api.prune_networks()
     api.prune_volumes(filters={"all": True})
     node.run(_TIDY, quiet=True, timeout=20)

@@ -106,7 +106,7 @@ class Lab:
         return removed
 
     def reset(self) -> "Lab":
-        """Bring every node back to how `up` left it: no swarm, no containers, an empty /lab; images stay.
+        """Bring the lab back to how `up` left it: bare engines, an empty /lab, empty storage; images stay.
 
         A node that cannot be cleaned, or runs an outdated image, is rebuilt. Raises what `up` raises.
         """
@@ -115,7 +115,7 @@ class Lab:
             client = engine.client()
             for name in bringup.outdated_nodes(client, self.name):
                 bringup.remove_node(client, self.name, name)
-            formation.forget_swarm(self.nodes.values())
+            formation.forget(self.nodes.values())
         try:
             self.up(story=quiet)
         except (CommandFailed, CommandTimedOut, LabNotRunning):  # a node does not boot any more
@@ -123,6 +123,7 @@ class Lab:
             return self.up(story=quiet)
         with self._lock():
             stubborn = formation.tidy(self.nodes.values())
+            bringup.empty_storage(engine.client(), self.name)
             for name in stubborn:
                 bringup.remove_node(client, self.name, name)
         return self.up(story=quiet) if stubborn else self

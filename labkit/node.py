@@ -91,10 +91,10 @@ class Node:
         self.wait_ready()
 
     def mark_to_forget(self) -> None:
-        """Let the node come up without its swarm at its next start (the node image's entry point does it)."""
+        """Let the node come up as a bare engine with its images (the node image's entry point sees to it)."""
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w") as tar:
-            tar.addfile(tarfile.TarInfo("forget-swarm"))
+            tar.addfile(tarfile.TarInfo("forget"))
         self.container.put_archive("/var/lib/docker", archive.getvalue())
 
     def pause(self) -> None:
