@@ -95,9 +95,9 @@ def inside(container: Container, *command: str) -> str:
     return text
 
 
-def log(container: Container) -> str:
-    """All that a container has written to its log."""
-    return _text(container.logs())
+def log(container: Container, since: float = 0) -> str:
+    """What a container has written to its log since a moment, in seconds of the epoch."""
+    return _text(container.logs(since=since))
 
 
 def _text(output: bytes | Iterator[bytes]) -> str:

@@ -1,4 +1,4 @@
-"""Docker Hub answers, or falls silent: nodes get what it has, once fetched; then what was kept; else the bank's.
+"""Docker Hub answers, or does not: nodes get what it has, fetched once; then what was kept; else the bank's.
 
 A registry on the lab's network plays the Hub. Its `nginx` is another one than the bank's stand-in.
 """
@@ -7,13 +7,14 @@ import io
 import re
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 
 import pytest
 from docker.models.containers import Container
 
-from labkit import Lab, bank, bringup, engine, images
+from labkit import Lab, bringup, engine, images
 from labkit.console import Story
-from labkit.deadline import Deadline
 from tests.helpers import eventually, inside, log, service
 
 pytestmark = pytest.mark.engine
@@ -27,21 +28,20 @@ class Hub:
 
     def __init__(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
         self.lab, self.client = lab, engine.client()
-        self.name = f"{lab.name}-hub"
         monkeypatch.setenv("LABKIT_HUB", "http://hub:5000")
         monkeypatch.setenv("LABKIT_CACHE", f"{lab.name}-cache")
         wanted = bringup.choose_topology(self.client, lab.name)
         self.network = bringup.create_network(self.client, wanted).network
-        self.container = self._serve()
+        self.container = self._serve("hub")
         self._push("nginx", "redis:7")
         lab.up(story=QUIET)
         self.wait("yes")
 
-    def _serve(self, **environment: str) -> Container:
+    def _serve(self, name: str, **environment: str) -> Container:
         """Start the program of the bank's `registry` image, with an access log, at http://hub:5000."""
         container = self.client.containers.create(
             images.content_tag("docker-registry"),
-            name=self.name,
+            name=f"{self.lab.name}-{name}",
             ports={"5000/tcp": ("127.0.0.1", None)},  # type: ignore[dict-item]
             environment={"REGISTRY_LOG_ACCESSLOG_DISABLED": "false", **environment},
         )
@@ -61,17 +61,35 @@ class Hub:
             assert "errorDetail" not in answer, answer
 
     def wait(self, answers: str) -> None:
-        """Wait until the lab's registry has noticed."""
+        """Wait until the lab's registry, since it was started, has noticed."""
+        registry = service(self.lab, "registry")
+        started = datetime.fromisoformat(registry.attrs["State"]["StartedAt"]).timestamp()
 
-        def last() -> str:
-            return re.findall(r"Docker Hub answers: (\w+)", log(service(self.lab, "registry")))[-1:]
+        def noticed() -> list[str]:
+            return re.findall(r"Docker Hub answers: (\w+)", log(registry, since=started))
 
-        eventually(lambda: last() == [answers], f"Docker Hub answers: {answers}", SEEN_WITHIN)
-        inside(service(self.lab, "registry"), "timeout", "10", "registry-ready")
+        eventually(lambda: noticed()[-1:] == [answers], f"Docker Hub answers: {answers}", SEEN_WITHIN)
+        inside(registry, "timeout", "10", "registry-ready")
 
     def fetched(self) -> list[str]:
-        """What was downloaded from the Hub, in the order of its access log."""
-        return re.findall(r'"GET /v2/library/(\S+/blobs/\S+) HTTP/1.1" 200', log(self.container))
+        """The manifests and layers that were downloaded from the Hub, as its access log says."""
+        return re.findall(r'"GET /v2/library/(\S+) HTTP/1.1" 200', log(self.container))
+
+    @contextmanager
+    def wanting_a_login(self) -> Iterator[None]:
+        """For a while another registry is the Hub, that answers 401 to everything."""
+        self.container.stop(timeout=1)
+        guarded = self._serve(
+            "guarded", REGISTRY_AUTH_HTPASSWD_REALM="hub", REGISTRY_AUTH_HTPASSWD_PATH="/tmp/users"
+        )
+        try:
+            service(self.lab, "registry").restart(timeout=1)
+            self.wait("yes")
+            yield
+        finally:
+            guarded.remove(force=True, v=True)
+            self.container.start()
+            service(self.lab, "registry").restart(timeout=1)
 
     def close(self) -> None:
         self.container.remove(force=True, v=True)
@@ -107,15 +125,35 @@ def origin(lab: Lab, reference: str, *names: str) -> set[str]:
 def test_nodes_get_what_docker_hub_has_and_it_is_fetched_once(hub: Hub) -> None:
     assert origin(hub.lab, "nginx", "worker1") == {"hub"}
     fetched = hub.fetched()
-    assert fetched
+    assert any("nginx/manifests" in line for line in fetched)
+    assert any("nginx/blobs" in line for line in fetched)
     assert origin(hub.lab, "nginx") == {"hub"}
     assert hub.fetched() == fetched
 
 
-def test_debug(hub: Hub) -> None:
-    before = len(hub.fetched())
-    from labkit.running import run_on
-    run_on(list(hub.lab.nodes.values()), "docker pull -q redis:7", sink=None)
-    print(*hub.fetched(), before, sep="\n")
-    print(log(hub.container)[-6000:])
-    print(log(service(hub.lab, "registry"))[-3000:])
+def test_what_docker_hub_does_not_have_comes_from_the_bank(hub: Hub) -> None:
+    assert origin(hub.lab, "web:1") == {"web:1"}
+
+
+def test_docker_hub_that_wants_a_login_is_passed_over(hub: Hub) -> None:
+    assert origin(hub.lab, "nginx", "worker1") == {"hub"}
+    with hub.wanting_a_login():
+        answer = inside(service(hub.lab, "registry"), "curl", "--silent", "--head", "http://hub:5000/v2/")
+        assert "401 Unauthorized" in answer
+        assert origin(hub.lab, "web:1") == {"web:1"}
+        assert origin(hub.lab, "redis:7") == {"redis:7"}
+        assert origin(hub.lab, "nginx", "worker2") == {"hub"}
+
+
+def test_without_docker_hub_nodes_get_what_was_kept_else_the_stand_in(hub: Hub) -> None:
+    assert origin(hub.lab, "nginx", "worker1") == {"hub"}
+    hub.container.stop(timeout=1)
+    hub.wait("no")
+    assert origin(hub.lab, "nginx", "worker2") == {"hub"}
+    assert origin(hub.lab, "redis:7", "worker2") == {"redis:7"}
+    service(hub.lab, "registry").restart(timeout=1)
+    hub.wait("no")
+    assert origin(hub.lab, "nginx", "manager1") == {"hub"}
+    hub.container.start()
+    hub.wait("yes")
+    assert origin(hub.lab, "redis:7", "manager1") == {"hub"}

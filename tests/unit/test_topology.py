@@ -89,6 +89,7 @@ def test_a_node_is_read_with_every_setting() -> None:
         "--registry-mirror=https://registry:5002",
         "--dns=192.168.7.5",
     )
+    assert worker.dns == ("192.168.7.5",)
     assert (worker.environment, worker.ready) == ({}, ("node-ready",))
     assert (worker.cap_add, worker.cap_drop) == (("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE"), ())
     assert worker.security_opt == ("seccomp=unconfined", "apparmor=unconfined", "label=disable")
@@ -167,6 +168,7 @@ OPTIONAL: dict[str, object] = {
     "build": None,
     "command": (),
     "environment": {},
+    "dns": (),
     "volumes": (),
     "cap_add": (),
     "cap_drop": (),
@@ -320,6 +322,10 @@ MISTAKES = {
     "a command that is text": (
         {"services/registry/command": "serve"},
         "services.registry.command: expected a list, found 'serve'",
+    ),
+    "a name server that is a name": (
+        {"services/worker1/dns": ["registry"]},
+        "services.worker1.dns: Expected 4 octets in 'registry'",
     ),
     "an environment that is a list": (
         {"services/registry/environment": ["HUB=x"]},
