@@ -2,8 +2,8 @@
 
     .venv/bin/python bench/services.py [REPEATS]
 
-`labkit up` runs as a whole process, in turn with the topology file and with the same file without its services.
-The images are there already (warm).
+`labkit up` runs as a whole process, in turn with the topology file and with the same file without its
+services. The images are there already (warm).
 """
 
 import os
@@ -57,7 +57,7 @@ def seconds_of_up(file: str) -> float:
 
 def mebibytes(container_id: str) -> float:
     """A container's memory without the files that the kernel could drop, as `docker stats` counts."""
-    usage = engine.client().containers.get(container_id).stats(stream=False)["memory_stats"]
+    usage: dict[str, Any] = engine.client().api.stats(container_id, stream=False)["memory_stats"]
     droppable = usage["stats"].get("total_inactive_file", usage["stats"].get("inactive_file", 0))
     return float((usage["usage"] - droppable) / 2**20)
 

@@ -18,6 +18,7 @@ from labkit.topology import LAB_LABEL
 
 T = TypeVar("T")
 
+A_LAB = 13  # what a lab consists of: five containers, seven volumes of its own, a network
 LABKIT = str(Path(sys.executable).parent / "labkit")
 
 
@@ -95,8 +96,8 @@ def inside(container: Container, *command: str) -> str:
     return text
 
 
-def log(container: Container, since: float = 0) -> str:
-    """What a container has written to its log since a moment, in seconds of the epoch."""
+def log(container: Container, since: float | None = None) -> str:
+    """What a container has written to its log, all or since a moment in seconds of the epoch."""
     return _text(container.logs(since=since))
 
 
