@@ -21,7 +21,7 @@ NAME = "bank"
 STAND_IN_LABEL = "org.labkit.stand-in"
 REFERENCE_LABEL = "org.labkit.reference"
 
-_FILLING_LABEL = "org.labkit.filling"
+_FILLING = "labkit-filling"  # the container's name, and no label: the image would carry that on to every lab
 _READY_SECONDS = "20"
 _TAGS_WIDTH = 40
 _PUSHED, _BANK = "5000/tcp", "5002/tcp"  # the listeners of images/registry/lab-registry
@@ -134,12 +134,12 @@ def fill(client: docker.DockerClient, registry: str, tag: str, build: Build, say
 
     Raises ImageUnavailable. Leaves nothing behind but the image, also of an earlier call that was killed.
     """
-    for leftover in client.containers.list(all=True, filters={"label": _FILLING_LABEL}):
-        leftover.remove(force=True, v=True)
+    with contextlib.suppress(NotFound):
+        client.api.remove_container(_FILLING, force=True, v=True)
     container = client.containers.create(
         registry,
         ["lab-registry", "fill"],
-        labels={_FILLING_LABEL: "1"},
+        name=_FILLING,
         # Any free ports of loopback, where engines push without TLS. The stubs do not know None for "any".
         ports={_PUSHED: ("127.0.0.1", None), _BANK: ("127.0.0.1", None)},  # type: ignore[dict-item]
     )
@@ -158,8 +158,8 @@ def fill(client: docker.DockerClient, registry: str, tag: str, build: Build, say
             _push_plugin(client, plugin, f"{pushed}/{plugin.folder}:{plugin.tag}", build)
         container.stop(timeout=5)
         repository, _, version = tag.partition(":")
-        labels = f"LABEL {IMAGE_LABEL}={NAME} {_FILLING_LABEL}="
-        container.commit(repository, version, changes=['CMD ["lab-registry"]', labels])
+        changes = ['CMD ["lab-registry"]', f"LABEL {IMAGE_LABEL}={NAME}"]
+        container.commit(repository, version, changes=changes)
     except (DockerException, OSError) as error:
         raise ImageUnavailable(
             f"{tag} could not be filled",

@@ -84,6 +84,7 @@ class LabContainer(DockerContainer):
             networking_config={
                 topology.network: EndpointConfig("1.41", ipv4_address=service.address, aliases=[service.name])
             },
+            dns=list(service.dns),
             cap_add=list(service.cap_add),
             cap_drop=list(service.cap_drop),
             security_opt=list(service.security_opt),

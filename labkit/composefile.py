@@ -116,6 +116,10 @@ def address(value: Any) -> str:
     return str(ipaddress.IPv4Address(text(value)))
 
 
+def addresses(value: Any) -> tuple[str, ...]:
+    return tuple(address(item) for item in texts(value))
+
+
 def mounts(value: Any) -> tuple[tuple[str, str, str], ...]:
     return tuple(mount(line) for line in texts(value))
 

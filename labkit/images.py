@@ -166,6 +166,8 @@ def _make(client: docker.DockerClient, name: str, say: Say) -> str:
         bank.fill(client, below["registry"], tag, build, say)
     else:
         dockerfile.build(client, FOLDER / name, tag, below, {IMAGE_LABEL: name}, say)
+    # First, because an image in use that has another tag loses this one without a question.
+    client.api.tag(tag, f"labkit/{name}", "latest")
     _remove_outdated(client, name, tag)
     return tag
 

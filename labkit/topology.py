@@ -51,6 +51,7 @@ class Service:
     hostname: str
     labels: dict[str, str]
     address: str
+    dns: tuple[str, ...]
     volumes: tuple[tuple[str, str, str], ...]
     cap_add: tuple[str, ...]
     cap_drop: tuple[str, ...]
@@ -214,6 +215,7 @@ class _TopologyReader(Reader):
             hostname=got["hostname"],
             labels=got["labels"],
             address=got["address"],
+            dns=got.get("dns", ()),
             volumes=tuple(
                 (source if source.startswith("/") else volumes[source]["engine_name"], target, mode)
                 for source, target, mode in got.get("volumes", ())
@@ -294,6 +296,7 @@ _SERVICE: Parsers = {
     "hostname": composefile.text,
     "labels": composefile.labels,
     "networks": composefile.mapping,
+    "dns": composefile.addresses,
     "volumes": composefile.mounts,
     "cap_add": composefile.texts,
     "cap_drop": composefile.texts,

@@ -5,13 +5,20 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import docker
+from docker.models.containers import Container
 
-from labkit import engine
+from labkit import Lab, bringup, engine
+from labkit.deadline import Deadline
 from labkit.topology import LAB_LABEL
 
+T = TypeVar("T")
+
+A_LAB = 13  # what a lab consists of: five containers, seven volumes of its own, a network
 LABKIT = str(Path(sys.executable).parent / "labkit")
 
 
@@ -65,3 +72,34 @@ def leftovers(lab: str, client: docker.DockerClient | None = None) -> list[str]:
         *(entry["Name"] for entry in client.api.volumes(filters=mine)["Volumes"] or []),
         *(entry["Name"] for entry in client.api.networks(filters=mine)),
     ]
+
+
+def eventually(look: Callable[[], T], what: str, seconds: float = 30) -> T:
+    """Look until what is seen is true, and return it."""
+    for _ in Deadline(seconds).attempts():
+        if seen := look():
+            return seen
+    raise AssertionError(f"{what} did not come about within {seconds:g} s; last seen: {seen!r}")
+
+
+def service(lab: Lab, name: str) -> Container:
+    """The container of one of the lab's services, such as `registry`, as it is now."""
+    client = engine.client()
+    return client.containers.get(bringup.service_entries(client, lab.name)[name]["Id"])
+
+
+def inside(container: Container, *command: str) -> str:
+    """What a command in a container prints; it must succeed."""
+    code, output = container.exec_run(list(command))
+    text = _text(output)
+    assert code == 0, f"{' '.join(command)} exited {code}: {text}"
+    return text
+
+
+def log(container: Container, since: float | None = None) -> str:
+    """What a container has written to its log, all or since a moment in seconds of the epoch."""
+    return _text(container.logs(since=since))
+
+
+def _text(output: bytes | Iterator[bytes]) -> str:
+    return (output if isinstance(output, bytes) else b"".join(output)).decode(errors="replace")

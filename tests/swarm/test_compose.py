@@ -10,10 +10,12 @@ import pytest
 
 from labkit import Lab, checks, topology
 from labkit.console import Story
+from labkit.running import run_on
 from tests import compose
 from tests.helpers import labkit, leftovers
 
 pytestmark = pytest.mark.engine
+NET = "172.30.190"
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +29,7 @@ def docker_compose(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., st
             capture_output=True,
             text=True,
             timeout=120,
-            env={**os.environ, "LABKIT_LAB": lab, "LABKIT_NET": "172.30.190"},
+            env={**os.environ, "LABKIT_LAB": lab, "LABKIT_NET": NET},
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -37,7 +39,7 @@ def docker_compose(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., st
 
 def test_labkit_reads_the_file_as_compose_does(docker_compose: Callable[..., str]) -> None:
     theirs = json.loads(docker_compose("other", "config", "--format", "json"))
-    ours = topology.load(env={"LABKIT_LAB": "other", "LABKIT_NET": "172.30.190"})
+    ours = topology.load(env={"LABKIT_LAB": "other", "LABKIT_NET": NET})
     assert ours.lab == theirs["name"]
     assert [str(ours.subnet)] == [config["subnet"] for config in theirs["networks"]["lab"]["ipam"]["config"]]
     assert ours.network == theirs["networks"]["lab"]["name"]
@@ -49,11 +51,12 @@ def test_labkit_reads_the_file_as_compose_does(docker_compose: Callable[..., str
         assert service.container_name == other["container_name"]
         assert service.labels == other["labels"]
         assert service.address == other["networks"]["lab"]["ipv4_address"]
-        assert list(service.cap_add) == other["cap_add"]
-        assert list(service.security_opt) == other["security_opt"]
-        assert service.cgroup == other["cgroup"]
-        assert list(service.device_cgroup_rules) == other["device_cgroup_rules"]
-        assert list(service.tmpfs) == other["tmpfs"]
+        assert list(service.command) == (other["command"] or [])
+        assert service.environment == other.get("environment", {})
+        assert ["CMD", *service.ready] == other["healthcheck"]["test"]
+        for key in ("dns", "cap_add", "cap_drop", "security_opt", "device_cgroup_rules", "tmpfs"):
+            assert list(getattr(service, key)) == other.get(key, []), f"{service.name}: {key}"
+        assert service.cgroup == other.get("cgroup")
         assert service.memory == int(other["mem_limit"])
         assert service.pids_limit == other["pids_limit"]
         assert service.log_driver == other["logging"]["driver"]
@@ -77,6 +80,9 @@ def test_a_lab_that_compose_started_is_labkits_too(
     report = json.loads(labkit("status", "--json", "--lab", theirs.name).stdout)
     assert [node["name"] for node in report["nodes"]] == ["manager1", "worker1", "worker2"]
     assert report["running"] is True
+    pull = "docker pull -q web:1 && docker pull -q alpine"
+    for result in run_on(list(theirs.nodes.values()), pull, sink=None):
+        assert result.stdout.split() == ["docker.io/library/web:1", "docker.io/library/alpine:latest"]
     theirs.up(swarm=True, story=Story(quiet=True))
     theirs.wait(checks.nodes_ready(3))
     assert labkit("down", "--lab", theirs.name).returncode == 0

@@ -10,7 +10,7 @@ from labkit import Lab, checks, engine, images, topology
 from labkit.bringup import node_entries
 from labkit.console import Story
 from labkit.errors import CommandFailed, LabNotRunning, NoSuchNode, NotConverged
-from tests.helpers import leftovers
+from tests.helpers import A_LAB, leftovers
 
 pytestmark = pytest.mark.engine
 QUIET = Story(quiet=True)
@@ -69,8 +69,8 @@ def test_swarm_survives_a_restart_of_all_nodes(swarm: Lab) -> None:
 
 def test_down_leaves_nothing_and_may_be_repeated(new_lab: NewLab) -> None:
     lab = new_lab().up(story=QUIET)
-    assert len(leftovers(lab.name)) == 8  # three containers, four volumes, a network
-    assert len(lab.down()) == 8
+    assert len(leftovers(lab.name)) == A_LAB
+    assert len(lab.down()) == A_LAB
     assert leftovers(lab.name) == []
     assert lab.down() == []
 

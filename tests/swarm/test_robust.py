@@ -11,12 +11,12 @@ import pytest
 from labkit import Lab, checks, engine
 from labkit.console import Story
 from labkit.errors import EngineUnsuitable
-from tests.helpers import labkit, leftovers, spawn, wait_for_line
+from tests.helpers import A_LAB, labkit, leftovers, spawn, wait_for_line
 
 pytestmark = pytest.mark.engine
 NewLab = Callable[[], Lab]
 
-STEPS = ("Docker engine", "Image labkit/node", "Network and volumes", "3 nodes")
+STEPS = ("Docker engine", "Image labkit/node", "Network and volumes", "Nodes and services")
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -78,7 +78,7 @@ def test_two_ups_at_once_end_in_one_healthy_lab(new_lab: NewLab) -> None:
     assert [process.returncode for process in both] == [0, 0], outputs
     assert any("Waiting for " in output for output in outputs), outputs
     lab.wait(checks.nodes_ready(3))
-    assert len(leftovers(lab.name)) == 8
+    assert len(leftovers(lab.name)) == A_LAB
 
 
 def test_up_and_down_at_once_do_not_fight(new_lab: NewLab) -> None:
@@ -86,7 +86,7 @@ def test_up_and_down_at_once_do_not_fight(new_lab: NewLab) -> None:
     up, down = spawn("up", "--lab", lab.name), spawn("down", "--lab", lab.name)
     outputs = [process.communicate(timeout=120)[0] for process in (up, down)]
     assert [up.returncode, down.returncode] == [0, 0], outputs
-    assert len(leftovers(lab.name)) in (0, 8)
+    assert len(leftovers(lab.name)) in (0, A_LAB)
 
 
 def test_down_all_finds_labs_by_their_labels_alone(new_lab: NewLab, monkeypatch: pytest.MonkeyPatch) -> None:

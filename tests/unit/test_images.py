@@ -1,23 +1,36 @@
-"""An image's tag is a hash of what it is made of; the base comes from the machine's own Debian mirror."""
+"""An image's tag is a hash of what it is made of; the real folders; the machine's own Debian mirror."""
 
+import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from labkit import images
+from labkit import bank, dockerfile, images
+from labkit.bank import BankImage
 from labkit.base_image import debian_mirror
 
 DEBIAN = "http://deb.debian.org/debian"
 
 
+BASE = "ARG BASE=debian:trixie-slim\n"
+FILES = {
+    "base/build-root": "exec mmdebstrap",
+    "node/Dockerfile": BASE + "FROM ${BASE}",
+    "node/files/entrypoint": "exec dockerd",
+    "nginx/Dockerfile": BASE + "FROM ${BASE}",
+    "web/Dockerfile": "ARG NGINX=labkit/nginx\nARG VERSION=1\nFROM ${NGINX}",
+}
+
+
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two images, `node` and `web`, on a base."""
-    for name in ("base/build-root", "node/Dockerfile", "node/files/entrypoint", "web/Dockerfile"):
+    """Three images on a base: `node`, `nginx`, and `web` on `nginx`."""
+    for name, text in FILES.items():
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"the content of {name}")
+        file.write_text(text)
         file.chmod(0o644)
     monkeypatch.setattr(images, "FOLDER", tmp_path)
     return tmp_path
@@ -32,7 +45,7 @@ def test_a_tag_names_the_image_and_a_short_hash() -> None:
 
 
 CHANGES: dict[str, Callable[[Path], object]] = {
-    "content": lambda folder: (folder / "node/Dockerfile").write_text("FROM other"),
+    "content": lambda folder: (folder / "node/Dockerfile").write_text(BASE),
     "content in a folder below": lambda folder: (folder / "node/files/entrypoint").write_text("exit"),
     "file mode": lambda folder: (folder / "node/files/entrypoint").chmod(0o755),
     "a new file": lambda folder: (folder / "node/daemon.json").touch(),
@@ -59,6 +72,7 @@ def test_another_upstream_image_changes_the_tag(monkeypatch: pytest.MonkeyPatch)
 def test_a_tag_depends_on_nothing_else(folders: Path) -> None:
     before = images.content_tag("node")
     (folders / "web/Dockerfile").write_text("FROM other")
+    (folders / "nginx/Dockerfile").write_text("FROM other")
     (folders / "node/Dockerfile").touch()
     (folders / "node/Dockerfile").chmod(0o600)  # another umask, as in somebody else's checkout
     (folders / "node/empty").mkdir()
@@ -74,9 +88,90 @@ def test_a_tag_is_the_same_in_every_checkout(
     assert images.content_tag("node") == before
 
 
-def test_the_real_folders_are_there() -> None:
-    assert (images.FOLDER / "base/build-root").is_file()
-    assert (images.FOLDER / "node/Dockerfile").is_file()
+@pytest.mark.usefixtures("folders")
+def test_a_dockerfile_names_what_it_stands_on() -> None:
+    assert images.foundations("base") == {}
+    assert images.foundations("node") == {"BASE": "base"}
+    assert images.foundations("web") == {"NGINX": "nginx"}  # VERSION is no image
+
+
+@pytest.mark.parametrize("file", ["nginx/Dockerfile", "base/build-root"])
+def test_a_change_below_changes_what_stands_on_it_and_nothing_beside(folders: Path, file: str) -> None:
+    before = {name: images.content_tag(name) for name in ("base", "nginx", "web", "node")}
+    (folders / file).write_text(BASE + "another")
+    changed = {name for name, tag in before.items() if images.content_tag(name) != tag}
+    assert changed == ({"nginx", "web"} if file.startswith("nginx") else set(before))
+
+
+def test_the_bank_is_made_of_its_folders_and_its_table(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folders / "registry").mkdir()
+    (folders / "registry/Dockerfile").write_text(BASE)
+    monkeypatch.setattr(bank, "IMAGES", (BankImage("web:1", "web"),))
+    monkeypatch.setattr(bank, "PLUGINS", ())
+    assert images.foundations("bank") == {"registry": "registry", "web": "web"}
+    before = images.content_tag("bank")
+    monkeypatch.setattr(bank, "IMAGES", (BankImage("web:1", "web"), BankImage("web:2", "web")))
+    with_another_image = images.content_tag("bank")
+    (folders / "nginx/Dockerfile").write_text(BASE + "another")  # two levels below the bank
+    assert len({before, with_another_image, images.content_tag("bank")}) == 3
+
+
+# -- the real folders -----------------------------------------------------------------------------------
+
+NAMES = sorted(folder.name for folder in images.FOLDER.iterdir())
+SCRIPTS = sorted(
+    path
+    for path in images.FOLDER.rglob("*")
+    if path.is_file() and path.read_bytes().startswith(b"#!/bin/sh\n")
+)
+
+
+def test_every_folder_is_an_image() -> None:
+    assert "node" in NAMES
+    for name in NAMES:
+        assert (images.FOLDER / name / ("build-root" if name == "base" else "Dockerfile")).is_file(), name
+
+
+@pytest.mark.parametrize("name", [*NAMES, "bank"])
+def test_what_an_image_stands_on_is_there(name: str) -> None:
+    below = images.foundations(name)
+    assert below or name == "base"
+    assert set(below.values()) <= set(NAMES)
+    assert images.content_tag(name).startswith(f"labkit/{name}:")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "base"])
+def test_a_dockerfile_starts_from_the_labs_images_alone(name: str) -> None:
+    text = (images.FOLDER / name / "Dockerfile").read_text()
+    stages = set(re.findall(r"^FROM \S+ AS (\S+)$", text, re.MULTILINE))
+    known = {"scratch", *stages, *(f"${{{argument}}}" for argument in images.foundations(name))}
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) <= known
+    assert set(re.findall(r"^COPY --from=(\S+)", text, re.MULTILINE)) <= stages
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "base"])
+def test_a_stage_that_only_the_build_needs_says_so(name: str) -> None:
+    """Else it would stay on the learner's machine, as an image without a name."""
+    text = (images.FOLDER / name / "Dockerfile").read_text()
+    _, *stages, _last = re.split(r"^FROM ", text, flags=re.MULTILINE)
+    for stage in stages:
+        if "RUN " in stage:
+            assert f"LABEL {dockerfile.STAGE_LABEL}={name}\n" in stage
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=[f"{path.parent.name}/{path.name}" for path in SCRIPTS])
+def test_a_script_is_executable_and_posix(script: Path) -> None:
+    assert script.stat().st_mode & 0o111 == 0o111
+    checked = subprocess.run(["sh", "-n", script], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+    # What `sh -n` lets pass where sh is bash or busybox, and dash refuses.
+    assert not re.search(r"\[\[ |\bfunction \w|<<<|\blocal -|&>", script.read_text())
+
+
+def test_the_scripts_were_found() -> None:
+    assert {"entrypoint", "lab-registry", "web", "counter"} <= {path.name for path in SCRIPTS}
 
 
 # -- the Debian mirror ----------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import yaml
 
 from labkit import composefile, topology
 from labkit.errors import TopologyInvalid
-from labkit.topology import FILE_NAME, Topology
+from labkit.topology import FILE_NAME, Service, Topology
 
 REAL = Path(__file__).parents[2] / FILE_NAME
 MISSING = object()
@@ -55,6 +55,10 @@ def real(env: Mapping[str, str] = NO_ENV) -> Topology:
     return topology.load(REAL, env)
 
 
+def service(name: str, env: Mapping[str, str] = NO_ENV) -> Service:
+    return next(service for service in real(env).services if service.name == name)
+
+
 # -- the real file --------------------------------------------------------------------------------------
 
 
@@ -67,7 +71,7 @@ def test_the_real_file_has_a_manager_and_two_workers() -> None:
 
 
 def test_a_node_is_read_with_every_setting() -> None:
-    worker = real().nodes[1]
+    worker = real({"LABKIT_NET": "192.168.7"}).nodes[1]
     assert (worker.image, worker.build) == ("labkit/node", REAL.parent / "labkit/images/node")
     assert (worker.container_name, worker.hostname) == ("swarm-lab-worker1", "worker1")
     assert worker.labels == {
@@ -78,12 +82,37 @@ def test_a_node_is_read_with_every_setting() -> None:
     assert worker.volumes == (
         ("swarm-lab_worker1", "/var/lib/docker", "rw"),
         ("swarm-lab_shared", "/lab", "rw"),
+        ("swarm-lab_trust", "/etc/docker/certs.d", "ro"),
     )
-    assert worker.cap_add == ("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE")
+    assert worker.command == (
+        "--registry-mirror=https://registry:5001",
+        "--registry-mirror=https://registry:5002",
+        "--dns=192.168.7.5",
+    )
+    assert worker.dns == ("192.168.7.5",)
+    assert (worker.environment, worker.ready) == ({}, ("node-ready",))
+    assert (worker.cap_add, worker.cap_drop) == (("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE"), ())
     assert worker.security_opt == ("seccomp=unconfined", "apparmor=unconfined", "label=disable")
     assert (worker.cgroup, worker.tmpfs) == ("private", ("/run",))
     assert worker.device_cgroup_rules == ("c 10:229 rwm",)
     assert (worker.memory, worker.pids_limit, worker.log_driver) == (2 * 1024**3, 4096, "local")
+
+
+def test_a_service_is_read_with_every_setting() -> None:
+    registry = service("registry", {"LABKIT_HUB": "https://hub.example"})
+    assert (registry.image, registry.build) == ("labkit/bank", REAL.parent / "labkit/images/registry")
+    assert registry.labels == {"org.labkit.lab": "swarm-lab", "org.labkit.service": "registry"}
+    assert (registry.address, registry.command) == ("172.30.77.5", ())
+    assert registry.environment == {"HUB": "https://hub.example"}
+    assert registry.volumes == (
+        ("swarm-lab_pushed", "/srv/pushed", "rw"),
+        ("labkit-cache", "/srv/cache", "rw"),
+        ("swarm-lab_trust", "/etc/docker/certs.d", "rw"),
+    )
+    assert (registry.cap_add, registry.cap_drop) == (("NET_BIND_SERVICE",), ("ALL",))
+    assert registry.security_opt == ("no-new-privileges:true",)
+    assert (registry.memory, registry.pids_limit) == (512 * 1024**2, 512)
+    assert registry.ready == ("registry-ready",)
 
 
 def test_the_real_network_and_volumes_carry_the_labs_label() -> None:
@@ -91,8 +120,10 @@ def test_the_real_network_and_volumes_carry_the_labs_label() -> None:
     label = {"org.labkit.lab": "swarm-lab"}
     assert (lab.lab, lab.network, lab.network_labels) == ("swarm-lab", "swarm-lab_lab", label)
     assert lab.subnet == ipaddress.IPv4Network("172.30.77.0/24")
+    own = ("manager1", "worker1", "worker2", "shared", "trust", "pushed", "storage")
     assert lab.volumes == {
-        f"swarm-lab_{name}": label for name in ("manager1", "worker1", "worker2", "shared")
+        **{f"swarm-lab_{name}": label for name in own},
+        "labkit-cache": {"org.labkit.cache": "docker-hub"},
     }
 
 
@@ -102,8 +133,15 @@ def test_two_labs_share_no_name_and_no_address() -> None:
     assert str(second.subnet) == "192.168.7.0/24"
     assert [node.address for node in second.nodes] == ["192.168.7.11", "192.168.7.21", "192.168.7.22"]
     assert {node.labels["org.labkit.lab"] for node in second.nodes} == {"class-7"}
-    assert not {node.container_name for node in first.nodes} & {node.container_name for node in second.nodes}
-    assert not first.volumes.keys() & second.volumes.keys()
+    containers = [{service.container_name for service in lab.services} for lab in (first, second)]
+    assert not containers[0] & containers[1]
+    assert first.volumes.keys() & second.volumes.keys() == {"labkit-cache"}  # what came from Docker Hub
+
+
+def test_a_lab_may_have_a_cache_of_its_own() -> None:
+    lab = real({"LABKIT_CACHE": "quiet"})
+    assert lab.volumes["quiet"] == {"org.labkit.cache": "docker-hub"}
+    assert "labkit-cache" not in lab.volumes
 
 
 def test_an_empty_variable_means_its_default_as_in_compose() -> None:
@@ -119,13 +157,44 @@ def test_the_file_is_the_one_that_the_variable_names(monkeypatch: pytest.MonkeyP
         topology.load(env=NO_ENV)
 
 
-def test_a_service_that_is_no_node_is_kept_apart(tmp_path: Path) -> None:
-    document = real_document()
-    extra = document["services"]["worker2"]
-    del extra["labels"]["org.labkit.node"], extra["labels"]["org.labkit.role"]
-    lab = topology.load(written(tmp_path, yaml.safe_dump(document)), NO_ENV)
-    assert [service.name for service in lab.services] == ["manager1", "worker1", "worker2"]
-    assert [node.name for node in lab.nodes] == ["manager1", "worker1"]
+def test_a_service_that_is_no_node_is_kept_apart() -> None:
+    lab = real()
+    nodes = ["manager1", "worker1", "worker2"]
+    assert [service.name for service in lab.services] == [*nodes, "registry", "storage"]
+    assert [node.name for node in lab.nodes] == nodes
+
+
+OPTIONAL: dict[str, object] = {
+    "build": None,
+    "command": (),
+    "environment": {},
+    "dns": (),
+    "volumes": (),
+    "cap_add": (),
+    "cap_drop": (),
+    "security_opt": (),
+    "cgroup": None,
+    "device_cgroup_rules": (),
+    "tmpfs": (),
+}
+
+
+@pytest.mark.parametrize(("key", "nothing"), OPTIONAL.items(), ids=OPTIONAL)
+def test_what_a_service_may_leave_out_is_then_nothing(tmp_path: Path, key: str, nothing: object) -> None:
+    # Of the two services' keys, each is on one of them at least.
+    name = "registry" if key in real_document()["services"]["registry"] else "worker1"
+    assert getattr(service(name), key) != nothing
+    without = topology.load(changed(tmp_path, {f"services/{name}/{key}": MISSING}), NO_ENV)
+    assert getattr(next(each for each in without.services if each.name == name), key) == nothing
+
+
+REQUIRED = ("image", "container_name", "hostname", "labels", "networks", "mem_limit", "pids_limit", "logging")
+
+
+@pytest.mark.parametrize("key", [*REQUIRED, "healthcheck"])
+def test_what_a_service_must_say_is_missed(tmp_path: Path, key: str) -> None:
+    error = refusal(changed(tmp_path, {f"services/registry/{key}": MISSING}))
+    assert error.evidence == (f"services.registry.{key}: missing",)
 
 
 # -- mistakes -------------------------------------------------------------------------------------------
@@ -232,6 +301,35 @@ MISTAKES = {
     "an undeclared volume": (
         {"volumes/worker2": MISSING},
         "services.worker2.volumes: 'worker2' is not declared under volumes",
+    ),
+    "a volume with a name that says not that it is shared": (
+        {"volumes/worker2/name": "mine"},
+        "volumes.worker2.labels: needs org.labkit.cache: a volume with a name belongs to all labs",
+    ),
+    "a volume without labels": ({"volumes/worker2/labels": MISSING}, "volumes.worker2.labels: missing"),
+    "a health check by a shell": (
+        {"services/worker1/healthcheck/test": ["CMD-SHELL", "node-ready"]},
+        "services.worker1.healthcheck.test: expected [CMD, a command …], found ['CMD-SHELL', 'node-ready']",
+    ),
+    "a health check of no command": (
+        {"services/worker1/healthcheck/test": ["CMD"]},
+        "services.worker1.healthcheck.test: expected [CMD, a command …], found ['CMD']",
+    ),
+    "a health check that is text": (
+        {"services/worker1/healthcheck/test": "node-ready"},
+        "services.worker1.healthcheck.test: expected a list, found 'node-ready'",
+    ),
+    "a command that is text": (
+        {"services/registry/command": "serve"},
+        "services.registry.command: expected a list, found 'serve'",
+    ),
+    "a name server that is a name": (
+        {"services/worker1/dns": ["registry"]},
+        "services.worker1.dns: Expected 4 octets in 'registry'",
+    ),
+    "an environment that is a list": (
+        {"services/registry/environment": ["HUB=x"]},
+        "services.registry.environment: expected keys and values, found ['HUB=x']",
     ),
     "a mount that is none": (
         {"services/worker2/volumes": ["/lab"]},
