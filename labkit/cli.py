@@ -3,9 +3,11 @@
 import argparse
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import labkit
@@ -79,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"labkit {labkit.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
 
-    def command(name: str, run: Run, summary: str) -> argparse.ArgumentParser:
+    def command(name: str, run: Run | None, summary: str) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=summary, description=summary, parents=[common])
         made.set_defaults(run=run)
         return made
@@ -123,6 +125,20 @@ def _parser() -> argparse.ArgumentParser:
         metavar="IMAGE|CHAPTER",
         help="what preload brings to the nodes (the course's own)",
     )
+
+    bundle = command("bundle", None, "save or load all that a machine without network needs, as one file")
+    actions = bundle.add_subparsers(required=True, metavar="ACTION")
+    says = "write FILE: the project, its Python packages, its images"
+    save = actions.add_parser("save", help=says, description=says, parents=[common])
+    save.add_argument("file", metavar="FILE", type=Path)
+    save.add_argument(
+        "--python", metavar="X.Y", action="append", default=[], type=_python, help="also for this Python"
+    )
+    save.set_defaults(run=_bundle_save)
+    says = "check FILE, then load its images"
+    load = actions.add_parser("load", help=says, description=says, parents=[common])
+    load.add_argument("file", metavar="FILE", type=Path)
+    load.set_defaults(run=_bundle_load)
 
     engine = command("engine", _engine, "stop the Docker engine, if labkit started it")
     engine.add_argument("action", choices=("stop",))
@@ -230,6 +246,27 @@ def _images(options: argparse.Namespace) -> int:
         print()
         print(table(bank.overview(), ("NODES PULL", "WHAT IT IS", "TAGS")))
     return 0
+
+
+def _bundle_save(options: argparse.Namespace) -> int:
+    from labkit.bundle.save import save
+
+    _provide_engine()
+    save(options.file, options.python)
+    return 0
+
+
+def _bundle_load(options: argparse.Namespace) -> int:
+    from labkit.bundle.load import load
+
+    load(options.file, _provide_engine)
+    return 0
+
+
+def _python(text: str) -> str:
+    if not re.fullmatch(r"3\.\d+", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no version of Python such as 3.12")
+    return text
 
 
 def _engine(_: argparse.Namespace) -> int:

@@ -15,9 +15,21 @@ class Step:
 
     def __init__(self, story: "Story", title: str) -> None:
         self._story, self.title, self.result = story, title, ""
+        self._percent = 0
 
     def note(self, text: str) -> None:
         self._story.progress(self.title, text)
+
+    def bar(self, done: int, total: int) -> None:
+        """Show that `done` bytes of `total` are done: a bar on a terminal, elsewhere a line every quarter."""
+        percent = min(100 * done // total, 100) if total else 100
+        shown = percent if self._story.live else percent // 25 * 25
+        if self._percent < shown < 100:
+            self._percent = shown
+            filled = "█" * (shown // 5)
+            self.note(
+                f"{filled:░<20} {shown} %" if self._story.live else f"{shown} % of {total / 1e6:.0f} MB"
+            )
 
 
 class Story:
@@ -26,7 +38,7 @@ class Story:
     def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
         self._stream = stream or sys.stdout
         self._quiet = quiet
-        self._live = not quiet and self._stream.isatty()
+        self.live = not quiet and self._stream.isatty()
 
     def say(self, text: str) -> None:
         if not self._quiet:
@@ -36,7 +48,7 @@ class Story:
     def step(self, title: str) -> Iterator[Step]:
         """Announce a step, and close it with ✓, its result and its seconds, or with ✗ when it raises."""
         step = Step(self, title)
-        if self._live:
+        if self.live:
             self._stream.write(f" • {title} …")
             self._stream.flush()
         started = time.monotonic()
@@ -49,7 +61,7 @@ class Story:
 
     def progress(self, title: str, text: str) -> None:
         """Show what a long step is at: in place on a terminal, as lines elsewhere."""
-        if self._live:
+        if self.live:
             line = f" • {title} … {text}"
             self._stream.write(f"\r\x1b[2K{line[: shutil.get_terminal_size().columns - 1]}")
             self._stream.flush()
@@ -58,7 +70,7 @@ class Story:
 
     def _close(self, mark: str, colour: str, step: Step, started: float) -> None:
         seconds = f"{time.monotonic() - started:.1f} s"
-        if self._live:
+        if self.live:
             self._stream.write("\r\x1b[2K")
             self.say(f" {colour}{mark}{_PLAIN} {step.title:<22} {step.result} {_GREY}{seconds}{_PLAIN}")
         else:

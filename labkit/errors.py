@@ -68,6 +68,10 @@ class ImageUnavailable(LabError):
     """An image could neither be pulled nor built."""
 
 
+class BundleInvalid(LabError):
+    """A bundle is damaged, or is not for this machine or this version of Swarm Lab."""
+
+
 class LabNotRunning(LabError):
     """A command needs running nodes and there are none."""
 

@@ -92,6 +92,10 @@ class Topology:
     def nodes(self) -> tuple[Service, ...]:
         return tuple(service for service in self.services if service.is_node)
 
+    @property
+    def images(self) -> list[str]:
+        return sorted({service.image for service in self.services})
+
 
 def default_path() -> Path:
     """The file to read: LABKIT_TOPOLOGY, else the checkout's, else the one shipped in the package."""

@@ -94,3 +94,34 @@ def test_a_table_without_rows_is_its_header() -> None:
 def test_a_row_that_does_not_fit_the_header_is_an_error() -> None:
     with pytest.raises((ValueError, IndexError)):
         table([("one",)], ("IMAGE", "SIZE"))
+
+
+MEGABYTE = 1_000_000
+
+
+def test_a_bar_off_a_terminal_is_a_line_every_quarter() -> None:
+    stream = io.StringIO()
+    with Story(stream).step("Images") as step:
+        for done in range(0, 400 * MEGABYTE + 1, MEGABYTE):
+            step.bar(done, 400 * MEGABYTE)
+    assert printed(stream)[:-1] == ["   25 % of 400 MB", "   50 % of 400 MB", "   75 % of 400 MB"]
+
+
+def test_a_bar_on_a_terminal_grows_in_place_by_percents() -> None:
+    stream = Terminal()
+    with Story(stream).step("Images") as step:
+        for done in range(1001):
+            step.bar(done, 1000)
+    *bars, _ = stream.getvalue().split("\r\x1b[2K")[1:]
+    assert len(bars) == 99
+    assert bars[49] == " • Images … ██████████░░░░░░░░░░ 50 %"
+    assert len({len(bar.partition("…")[2].split()[0]) for bar in bars}) == 1
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_a_bar_of_more_than_was_expected_or_of_nothing_is_full() -> None:
+    for total in (0, 5):
+        stream = Terminal()
+        with Story(stream).step("Images") as step:
+            step.bar(10, total)
+        assert "%" not in stream.getvalue()

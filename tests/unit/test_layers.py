@@ -14,7 +14,7 @@ LAYERS = {
     "base": "errors state deadline console hint parallel lock system",
     "pure": "composefile topology model checks advice",
     "docker": "engine execution running tunnel images bank dockerfile base_image node bringup formation",
-    "lab": "lab course status",
+    "lab": "lab course status bundle",
     "views": "magics",
     "entry": "cli jupyter terminal testing labkit",
 }
