@@ -50,10 +50,15 @@ class ServiceAnswers(WaitStrategy):
 
 
 def _wait_service(container: Container, service: Service) -> None:
-    code, _ = container.exec_run(["timeout", f"{READY_TIMEOUT:g}", *service.ready])
+    code: int | None = 1
+    with contextlib.suppress(APIError):  # it has ended
+        code, _ = container.exec_run(["timeout", f"{READY_TIMEOUT:g}", *service.ready])
     if code:
+        container.reload()
+        alive = container.status == "running"
         raise NotConverged(
-            f"the lab's {service.name} does not answer within {READY_TIMEOUT:g} s",
+            f"the lab's {service.name} "
+            + (f"does not answer within {READY_TIMEOUT:g} s" if alive else f"is {container.status}"),
             evidence=[service_logs(service.container_name, 10)],
             next_step=f"{hint.command('logs', service.name)}, then {hint.command('down')} and up again",
         )

@@ -188,9 +188,9 @@ def marked(
             node.client, node.container_id, command, env={**(env or {}), _MARK: mark}, stdin=stdin, tty=tty
         )
     except APIError as error:
-        if error.status_code not in (404, 409):
-            raise
         status = node.container.status
+        if error.status_code not in (404, 409) and status == "running":  # it may have ended in between
+            raise
         verb = "unpause" if status == "paused" else "start"
         raise LabNotRunning(
             f"{node.name} does not run: its container is {status}",

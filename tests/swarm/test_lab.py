@@ -245,3 +245,19 @@ def test_a_node_that_does_not_boot_shows_its_log_and_is_removed(
     with pytest.raises((CommandFailed, LabNotRunning)):
         lab.up(keep=True, story=QUIET)
     assert leftovers(lab.name)
+
+
+def test_a_service_that_ends_at_once_shows_its_log_and_is_removed(
+    new_lab: NewLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / topology.FILE_NAME
+    text = topology.default_path().read_text()
+    broken.write_text(
+        text.replace("    image: labkit/storage", "    image: labkit/storage\n    command: [--typo]")
+    )
+    monkeypatch.setenv("LABKIT_TOPOLOGY", str(broken))
+    lab = new_lab()
+    with pytest.raises(NotConverged, match="the lab's storage is exited") as caught:
+        lab.up(story=QUIET)
+    assert "unknown flag: --typo" in str(caught.value)
+    assert leftovers(lab.name) == []
