@@ -490,7 +490,7 @@ def test_filling_a_bank_touches_no_lab_and_leaves_only_the_image(
         of_a_lab.reload()  # it is no leftover of the first time
         assert sorted(leftovers(offline.name)) == before
         assert not any(images.has(client, target) for target in targets)
-        assert not client.containers.list(all=True, filters={"ancestor": registry})
+        assert not client.containers.list(all=True, filters={"name": "labkit-filling"})
     finally:
         of_a_lab.remove()
         client.images.remove(tag)
