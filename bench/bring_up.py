@@ -33,25 +33,34 @@ def run(*command: str) -> None:
     )
 
 
+def options(flag: str, values: dict[str, str]) -> list[str]:
+    return [f"{flag} {key}={value}" for key, value in values.items()]
+
+
 def bare(form: bool) -> None:
     """The same containers by the engine's command line, in parallel, as a shell script would."""
     lab = topology.load(env=ENV)
     label = f"--label {topology.LAB_LABEL}={LAB}"
     script = ["set -e", f"docker network create --subnet {lab.subnet} {label} {lab.network}"]
-    script += [f"docker volume create {label} {name} &" for name in lab.volumes]
+    for name, labels in lab.volumes.items():
+        script.append(f"docker volume create {' '.join(options('--label', labels))} {name} &")
     script.append("wait")
-    for node in lab.nodes:
-        options = [f"--name {node.container_name} --hostname {node.hostname} --network {lab.network}"]
-        options += [f"--ip {node.address} --network-alias {node.name} --cgroupns {node.cgroup}"]
-        options += [f"--memory {node.memory} --pids-limit {node.pids_limit} --log-driver {node.log_driver}"]
-        options += [f"--cap-add {cap}" for cap in node.cap_add]
-        options += [f"--security-opt {option}" for option in node.security_opt]
-        options += [f"--device-cgroup-rule '{rule}'" for rule in node.device_cgroup_rules]
-        options += [f"--tmpfs {path}" for path in node.tmpfs]
-        options += [f"--volume {source}:{target}:{mode}" for source, target, mode in node.volumes]
-        options += [f"--label {key}={value}" for key, value in node.labels.items()]
-        start = f"docker run -d {' '.join(options)} {node.image}"
-        script.append(f"({start} && docker exec {node.container_name} node-ready) &")
+    for service in lab.services:
+        flags = [f"--name {service.container_name} --hostname {service.hostname} --network {lab.network}"]
+        flags += [f"--ip {service.address} --network-alias {service.name}"]
+        flags += [f"--memory {service.memory} --pids-limit {service.pids_limit}"]
+        flags += [f"--log-driver {service.log_driver}"]
+        flags += [f"--cgroupns {service.cgroup}"] if service.cgroup else []
+        flags += [f"--dns {server}" for server in service.dns]
+        flags += [f"--cap-drop {cap}" for cap in service.cap_drop]
+        flags += [f"--cap-add {cap}" for cap in service.cap_add]
+        flags += [f"--security-opt {option}" for option in service.security_opt]
+        flags += [f"--device-cgroup-rule '{rule}'" for rule in service.device_cgroup_rules]
+        flags += [f"--tmpfs {path}" for path in service.tmpfs]
+        flags += [f"--volume {source}:{target}:{mode}" for source, target, mode in service.volumes]
+        flags += options("--label", service.labels) + options("--env", service.environment)
+        start = f"docker run -d {' '.join(flags)} {service.image} {' '.join(service.command)}"
+        script.append(f"({start} && docker exec {service.container_name} {' '.join(service.ready)}) &")
     script.append("wait")
     if form:
         manager, *workers = lab.nodes
