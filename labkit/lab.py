@@ -25,6 +25,8 @@ from labkit.node import Node
 from labkit.running import run_on
 from labkit.topology import LAB_NAME, LAB_NAME_RULE
 
+_PULL_SECONDS = 600.0
+
 
 class Lab:
     """A lab of Docker engines in containers, found by its name.
@@ -162,13 +164,16 @@ class Lab:
         images. Raises CommandFailed when a node cannot pull one.
         """
         story = story or Story()
+        nodes = list(self.nodes.values())
+        if not nodes:
+            raise self._not_running()
         names = [name for word in wanted or bank.own() for name in chapters.images(word)]
         for name in dict.fromkeys(names):
             with story.step(name) as step:
-                nodes = list(self.nodes.values())
-                if not nodes:
-                    raise self._not_running()
-                run_on(nodes, f"docker pull --quiet {shlex.quote(name)}", sink=None)
+                first, *others = nodes
+                # One first: docker-registry fetches what several ask for at once from Docker Hub several times.
+                for group in ([first], others):
+                    run_on(group, f"docker pull --quiet {shlex.quote(name)}", timeout=_PULL_SECONDS)
                 step.result = f"on {' '.join(node.name for node in nodes)}"
 
     def _find(self) -> dict[str, tuple[Node, str]]:
