@@ -171,7 +171,7 @@ class Lab:
         for name in dict.fromkeys(names):
             with story.step(name) as step:
                 first, *others = nodes
-                # One first: docker-registry fetches what several ask for at once from Docker Hub several times.
+                # One first: what several ask for at once docker-registry fetches several times (2.8).
                 for group in ([first], others):
                     run_on(group, f"docker pull --quiet {shlex.quote(name)}", timeout=_PULL_SECONDS)
                 step.result = f"on {' '.join(node.name for node in nodes)}"
