@@ -22,6 +22,8 @@ STAND_IN_LABEL = "org.labkit.stand-in"
 REFERENCE_LABEL = "org.labkit.reference"
 
 _FILLING = "labkit-filling"  # the container's name, and no label: the image would carry that on to every lab
+_EXPORTED = "labkit-filling-plugin"
+_LOOPBACK = "127.0.0.1"
 _READY_SECONDS = "20"
 _TAGS_WIDTH = 40
 _PUSHED, _BANK = "5000/tcp", "5002/tcp"  # the listeners of images/registry/lab-registry
@@ -134,14 +136,13 @@ def fill(client: docker.DockerClient, registry: str, tag: str, build: Build, say
 
     Raises ImageUnavailable. Leaves nothing behind but the image, also of an earlier call that was killed.
     """
-    with contextlib.suppress(NotFound):
-        client.api.remove_container(_FILLING, force=True, v=True)
+    _clear(client)
     container = client.containers.create(
         registry,
         ["lab-registry", "fill"],
         name=_FILLING,
         # Any free ports of loopback, where engines push without TLS. The stubs do not know None for "any".
-        ports={_PUSHED: ("127.0.0.1", None), _BANK: ("127.0.0.1", None)},  # type: ignore[dict-item]
+        ports={_PUSHED: (_LOOPBACK, None), _BANK: (_LOOPBACK, None)},  # type: ignore[dict-item]
     )
     try:
         container.start()
@@ -167,12 +168,27 @@ def fill(client: docker.DockerClient, registry: str, tag: str, build: Build, say
             next_step="run the command again",
         ) from None
     finally:
-        container.remove(force=True, v=True)
+        _clear(client)
+
+
+def _clear(client: docker.DockerClient) -> None:
+    """Remove what filling needs for a while: containers; plugins and images named by a port of loopback."""
+    for name in (_FILLING, _EXPORTED):
+        with contextlib.suppress(NotFound):
+            client.api.remove_container(name, force=True, v=True)
+    ours = tuple(f"/{plugin.folder}:{plugin.tag}" for plugin in PLUGINS)
+    for plugin in client.api.plugins():
+        if plugin["Name"].startswith(f"{_LOOPBACK}:") and plugin["Name"].endswith(ours):
+            client.api.remove_plugin(plugin["Name"], force=True)
+    for image in client.images.list(filters={"label": REFERENCE_LABEL}):
+        for tag in image.tags:
+            if tag.startswith(f"{_LOOPBACK}:"):
+                client.images.remove(tag)
 
 
 def _address(container: Container, port: str) -> str:
     """Where the engine reaches a published port of a container."""
-    return f"127.0.0.1:{container.attrs['NetworkSettings']['Ports'][port][0]['HostPort']}"
+    return f"{_LOOPBACK}:{container.attrs['NetworkSettings']['Ports'][port][0]['HostPort']}"
 
 
 def _push_image(client: docker.DockerClient, entry: BankImage, target: str, build: Build) -> None:
@@ -180,12 +196,9 @@ def _push_image(client: docker.DockerClient, entry: BankImage, target: str, buil
     if entry.stand_in:
         labels[STAND_IN_LABEL] = entry.stand_in
     build(entry.folder, target, entry.arguments, labels)
-    try:
-        for event in client.api.push(target, stream=True, decode=True):
-            if "error" in event:
-                raise DockerException(event["error"])
-    finally:
-        client.images.remove(target)
+    for event in client.api.push(target, stream=True, decode=True):
+        if "error" in event:
+            raise DockerException(event["error"])
 
 
 def _push_plugin(client: docker.DockerClient, plugin: Plugin, target: str, build: Build) -> None:
@@ -193,21 +206,14 @@ def _push_plugin(client: docker.DockerClient, plugin: Plugin, target: str, build
 
     By the engine's API: docker-py's `create_plugin` wants a folder, its `push_plugin` asks for a pull (7.1).
     """
-    build(plugin.folder, target, plugin.arguments, {})
+    build(plugin.folder, target, plugin.arguments, {REFERENCE_LABEL: plugin.reference})
+    container = client.containers.create(target, "nothing", name=_EXPORTED)
     url = f"{client.api.base_url}/v{client.api.api_version}/plugins"
-    container = client.containers.create(target, "nothing")
-    with contextlib.suppress(NotFound):
-        client.api.remove_plugin(target, force=True)
-    try:
-        for place, options in (
-            ("create", {"params": {"name": target}, "data": container.export()}),
-            (f"{target}/push", {"headers": {"X-Registry-Auth": "e30="}}),  # {}: nobody asks who pushes
-        ):
-            reply = client.api.post(f"{url}/{place}", timeout=client.api.timeout, **options)
-            if reply.status_code >= 400 or '"error"' in reply.text:
-                raise DockerException(f"{target}: {place}: {reply.text}")
-    finally:
-        container.remove(v=True)
-        with contextlib.suppress(NotFound):
-            client.api.remove_plugin(target, force=True)
-        client.images.remove(target)
+    for place, options in (
+        ("create", {"params": {"name": target}, "data": container.export()}),
+        (f"{target}/push", {"headers": {"X-Registry-Auth": "e30="}}),  # {}: nobody asks who pushes
+    ):
+        reply = client.api.post(f"{url}/{place}", timeout=client.api.timeout, **options)
+        if reply.status_code >= 400 or '"error"' in reply.text:
+            raise DockerException(f"{target}: {place}: {reply.text}")
+    container.remove(v=True)
