@@ -54,11 +54,8 @@ def _wait_service(container: Container, service: Service) -> None:
     with contextlib.suppress(APIError):  # it has ended
         code, _ = container.exec_run(["timeout", f"{READY_TIMEOUT:g}", *service.ready])
     if code:
-        container.reload()
-        alive = container.status == "running"
         raise NotConverged(
-            f"the lab's {service.name} "
-            + (f"does not answer within {READY_TIMEOUT:g} s" if alive else f"is {container.status}"),
+            f"the lab's {service.name} ended, or did not answer within {READY_TIMEOUT:g} s",
             evidence=[service_logs(service.container_name, 10)],
             next_step=f"{hint.command('logs', service.name)}, then {hint.command('down')} and up again",
         )

@@ -257,7 +257,7 @@ def test_a_service_that_ends_at_once_shows_its_log_and_is_removed(
     )
     monkeypatch.setenv("LABKIT_TOPOLOGY", str(broken))
     lab = new_lab()
-    with pytest.raises(NotConverged, match="the lab's storage is exited") as caught:
+    with pytest.raises(NotConverged, match="the lab's storage ended") as caught:
         lab.up(story=QUIET)
     assert "unknown flag: --typo" in str(caught.value)
     assert leftovers(lab.name) == []
