@@ -483,9 +483,13 @@ def test_filling_a_bank_touches_no_lab_and_leaves_only_the_image(
         dockerfile.build(client, images.FOLDER / folder, target, below, labels, print)
 
     bank.fill(client, registry, tag, build, print)
+    first = client.images.get(tag)
     of_a_lab = client.containers.create(tag)
     before = sorted(leftovers(offline.name))
     try:
+        # A filling that was killed has left these.
+        client.containers.create(tag, name="labkit-filling")
+        build("hello-world", "127.0.0.1:9/library/left:1", {}, {bank.REFERENCE_LABEL: "left:1"})
         bank.fill(client, registry, tag, build, print)
         of_a_lab.reload()  # it is no leftover of the first time
         assert sorted(leftovers(offline.name)) == before
@@ -494,3 +498,4 @@ def test_filling_a_bank_touches_no_lab_and_leaves_only_the_image(
     finally:
         of_a_lab.remove()
         client.images.remove(tag)
+        client.images.remove(first.id)
