@@ -148,7 +148,8 @@ def fill(client: docker.DockerClient, registry: str, tag: str, build: Build, say
         container.start()
         code, _ = container.exec_run(["timeout", _READY_SECONDS, "registry-ready", "http"])
         if code:
-            raise DockerException(f"its registries did not answer within {_READY_SECONDS} s")
+            said = b"".join(container.logs(tail=10, stream=True, follow=False)).decode(errors="replace")
+            raise DockerException(f"its registries did not answer within {_READY_SECONDS} s\n{said}")
         container.reload()
         bank, pushed = (_address(container, port) for port in (_BANK, _PUSHED))
         for entry in IMAGES:
@@ -164,7 +165,7 @@ def fill(client: docker.DockerClient, registry: str, tag: str, build: Build, say
     except (DockerException, OSError) as error:
         raise ImageUnavailable(
             f"{tag} could not be filled",
-            evidence=[str(error), b"".join(container.logs(tail=10, stream=True)).decode(errors="replace")],
+            evidence=[str(error)],
             next_step="run the command again",
         ) from None
     finally:
@@ -217,3 +218,4 @@ def _push_plugin(client: docker.DockerClient, plugin: Plugin, target: str, build
         if reply.status_code >= 400 or '"error"' in reply.text:
             raise DockerException(f"{target}: {place}: {reply.text}")
     container.remove(v=True)
+    client.api.remove_plugin(target, force=True)  # now: another one of the same content could not be made
