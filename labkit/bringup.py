@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from datetime import timedelta
 from typing import Any
 
 import docker
@@ -12,7 +11,6 @@ from docker.types import EndpointConfig, IPAMConfig, IPAMPool, LogConfig
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
-from testcontainers.core.waiting_utils import WaitStrategy, WaitStrategyTarget
 
 from labkit import engine, hint, images, topology
 from labkit.errors import EngineUnsuitable, LabError, NotConverged
@@ -26,45 +24,10 @@ testcontainers_config.ryuk_disabled = True
 _SUBNETS = [f"172.30.{third}" for third in range(77, 97)]
 
 
-class EngineAnswers(WaitStrategy):
-    """Ready when the engine inside the node answers."""
-
-    def __init__(self, lab: str, name: str) -> None:
-        super().__init__()
-        self._lab, self._name = lab, name
-        self.with_startup_timeout(timedelta(seconds=READY_TIMEOUT))
-
-    def wait_until_ready(self, container: WaitStrategyTarget) -> None:
-        Node(container.get_wrapped_container().id, self._name, self._lab).wait_ready(self._startup_timeout)
-
-
-class ServiceAnswers(WaitStrategy):
-    """Ready when the service's own readiness check, run once inside the container, has returned."""
-
-    def __init__(self, service: Service) -> None:
-        super().__init__()
-        self._service = service
-
-    def wait_until_ready(self, container: WaitStrategyTarget) -> None:
-        _wait_service(container.get_wrapped_container(), self._service)
-
-
-def _wait_service(container: Container, service: Service) -> None:
-    code: int | None = 1
-    with contextlib.suppress(APIError):  # it has ended
-        code, _ = container.exec_run(["timeout", f"{READY_TIMEOUT:g}", *service.ready])
-    if code:
-        raise NotConverged(
-            f"the lab's {service.name} ended, or did not answer within {READY_TIMEOUT:g} s",
-            evidence=[service_logs(service.container_name, 10)],
-            next_step=f"{hint.command('logs', service.name)}, then {hint.command('down')} and up again",
-        )
-
-
 class LabContainer(DockerContainer):
     """A container of the lab as the topology file describes it, without its health check.
 
-    The wait strategies ask once instead: probes that run for as long as the lab would cost too much.
+    `start_containers` asks once instead: probes that run for as long as the lab would cost too much.
     """
 
     def __init__(self, topology: Topology, service: Service, image: str) -> None:
@@ -76,9 +39,6 @@ class LabContainer(DockerContainer):
         if service.command:
             self.with_command(list(service.command))
         self.with_envs(**service.environment)
-        self.waiting_for(
-            EngineAnswers(topology.lab, service.name) if service.is_node else ServiceAnswers(service)
-        )
         self.with_kwargs(
             hostname=service.hostname,
             labels=service.labels,
@@ -190,28 +150,44 @@ def start_containers(client: docker.DockerClient, topology: Topology, tags: dict
 
     A service of an outdated image is made anew: what it keeps is in volumes.
     """
-    nodes, services = node_entries(client, topology.lab), service_entries(client, topology.lab)
+    present = node_entries(client, topology.lab) | service_entries(client, topology.lab)
 
-    def bring_up(service: Service) -> None:
-        entry = nodes.get(service.name) or services.get(service.name)
+    def start(service: Service) -> str:
+        entry = present.get(service.name)
         if entry and not service.is_node and entry["ImageID"] != client.images.get(tags[service.image]).id:
             client.api.remove_container(entry["Id"], force=True, v=True)
             entry = None
         if entry is None:
-            LabContainer(topology, service, tags[service.image]).start()
-        elif service.is_node:
-            node = Node(entry["Id"], service.name, topology.lab)
-            if entry["State"] == "paused":
-                node.unpause()
-            node.start()  # does nothing to a container that runs
-        else:
-            container = engine.client().containers.get(entry["Id"])
-            if entry["State"] == "paused":
-                container.unpause()
-            container.start()
-            _wait_service(container, service)
+            return str(
+                LabContainer(topology, service, tags[service.image]).start().get_wrapped_container().id
+            )
+        api = engine.client().api
+        if entry["State"] == "paused":
+            api.unpause(entry["Id"])
+        api.start(entry["Id"])  # does nothing to a container that runs
+        return str(entry["Id"])
 
-    in_parallel(bring_up, topology.services)
+    def wait(service: Service) -> None:
+        if service.is_node:
+            Node(started[service.name], service.name, topology.lab).wait_ready()
+        else:
+            _wait_service(engine.client().containers.get(start(service)), service)
+
+    started: dict[str, str] = {}
+    in_parallel(lambda node: started.update({node.name: start(node)}), topology.nodes)
+    in_parallel(wait, topology.services)  # services are up before the nodes' engines are
+
+
+def _wait_service(container: Container, service: Service) -> None:
+    code: int | None = 1
+    with contextlib.suppress(APIError):  # it has ended
+        code, _ = container.exec_run(["timeout", f"{READY_TIMEOUT:g}", *service.ready])
+    if code:
+        raise NotConverged(
+            f"the lab's {service.name} ended, or did not answer within {READY_TIMEOUT:g} s",
+            evidence=[service_logs(service.container_name, 10)],
+            next_step=f"{hint.command('logs', service.name)}, then {hint.command('down')} and up again",
+        )
 
 
 def remove(client: docker.DockerClient, lab: str) -> list[str]:
