@@ -183,10 +183,11 @@ def _wait_service(container: Container, service: Service) -> None:
     with contextlib.suppress(APIError):  # it has ended
         code, _ = container.exec_run(["timeout", f"{READY_TIMEOUT:g}", *service.ready])
     if code:
+        lab = service.labels[LAB_LABEL]
         raise NotConverged(
             f"the lab's {service.name} ended, or did not answer within {READY_TIMEOUT:g} s",
             evidence=[service_logs(service.container_name, 10)],
-            next_step=f"{hint.command('logs', service.name)}, then {hint.command('down')} and up again",
+            next_step=f"{hint.command('logs', service.name, lab=lab)}, then {hint.command('reset', lab=lab)}",
         )
 
 

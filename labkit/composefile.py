@@ -131,3 +131,56 @@ def mount(line: str) -> tuple[str, str, str]:
         case [source, target, ("ro" | "rw") as mode]:
             return source, target, mode
     raise ValueError(f"expected SOURCE:TARGET or SOURCE:TARGET:ro, found '{line}'")
+
+
+# The keys of each section that labkit knows, with what reads their values.
+TOP: Parsers = {
+    "name": text,
+    "services": mapping,
+    "networks": mapping,
+    "volumes": mapping,
+}
+SERVICE: Parsers = {
+    "image": text,
+    "build": text,
+    "command": texts,
+    "environment": labels,
+    "container_name": text,
+    "hostname": text,
+    "labels": labels,
+    "networks": mapping,
+    "dns": addresses,
+    "volumes": mounts,
+    "cap_add": texts,
+    "cap_drop": texts,
+    "security_opt": texts,
+    "cgroup": text,
+    "device_cgroup_rules": texts,
+    "tmpfs": texts,
+    "mem_limit": size,
+    "pids_limit": count,
+    "logging": mapping,
+    "healthcheck": mapping,
+}
+# Limits, labels, an address and a readiness check are not optional; powers are.
+REQUIRED = {
+    "image",
+    "container_name",
+    "hostname",
+    "labels",
+    "networks",
+    "mem_limit",
+    "pids_limit",
+    "logging",
+    "healthcheck",
+}
+HEALTH: Parsers = {
+    "test": probe,
+    "interval": seconds,
+    "timeout": seconds,
+    "retries": count,
+}
+LOGGING: Parsers = {"driver": text}
+JOINED: Parsers = {"ipv4_address": address}
+NETWORK: Parsers = {"labels": labels, "ipam": mapping}
+VOLUME: Parsers = {"name": text, "labels": labels}

@@ -1,8 +1,8 @@
 """Reads `docker-compose.dind.yml` strictly: a documented subset of Compose, every problem told at once.
 
-The subset is what `_SERVICE`, `_NETWORK` and `_VOLUME` list, with `${NAME:-default}` in text. Anything else
-is an error with its place in the file, because a key that labkit ignored would make `labkit up` and
-`docker compose up` start different labs (tests hold both against each other).
+The subset is what `composefile` lists, with `${NAME:-default}` in text. Anything else is an error with its
+place in the file, because a key that labkit ignored would make `labkit up` and `docker compose up` start
+different labs (tests hold both against each other).
 """
 
 import ipaddress
@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from labkit import composefile
-from labkit.composefile import Parsers, Reader
+from labkit.composefile import Reader
 from labkit.errors import TopologyInvalid
 from labkit.hint import DEFAULT_LAB
 
@@ -141,12 +141,14 @@ class _TopologyReader(Reader):
         self.folder = folder
 
     def topology(self, document: Any) -> Topology | None:
-        top = self.section("", self.interpolated(document), _TOP, required=("name", "services", "networks"))
+        top = self.section(
+            "", self.interpolated(document), composefile.TOP, required=("name", "services", "networks")
+        )
         lab = top.get("name", DEFAULT_LAB)
         if not LAB_NAME.fullmatch(lab):
             self.problem("name", f"'{lab}' is no lab name: {LAB_NAME_RULE}")
         networks = {
-            name: self.section(f"networks.{name}", body, _NETWORK, required=("labels", "ipam"))
+            name: self.section(f"networks.{name}", body, composefile.NETWORK, required=("labels", "ipam"))
             for name, body in top.get("networks", {}).items()
         }
         if "networks" in top and len(networks) != 1:
@@ -179,7 +181,7 @@ class _TopologyReader(Reader):
     def volume(self, lab: str, name: str, body: Any) -> _Parsed:
         """Read a volume's section, which adds its `engine_name`."""
         place = f"volumes.{name}"
-        got = self.section(place, body, _VOLUME, required=("labels",))
+        got = self.section(place, body, composefile.VOLUME, required=("labels",))
         if "name" in got and CACHE_LABEL not in got.get("labels", {}):
             self.problem(f"{place}.labels", f"needs {CACHE_LABEL}: a volume with a name belongs to all labs")
         return {**got, "engine_name": got.get("name", f"{lab}_{name}")}
@@ -187,12 +189,16 @@ class _TopologyReader(Reader):
     def service(self, name: str, body: Any, networks: Collection[str], volumes: Collection[str]) -> _Parsed:
         """Read a service's section and the sections in it, which add `address` and `log_driver`."""
         place = f"services.{name}"
-        got = self.section(place, body, _SERVICE, required=_REQUIRED)
+        got = self.section(place, body, composefile.SERVICE, required=composefile.REQUIRED)
         if "healthcheck" in got:
-            check = self.section(f"{place}.healthcheck", got["healthcheck"], _HEALTH, required=_HEALTH)
+            check = self.section(
+                f"{place}.healthcheck", got["healthcheck"], composefile.HEALTH, required=composefile.HEALTH
+            )
             got["ready"] = check.get("test")
         if "logging" in got:
-            driver = self.section(f"{place}.logging", got["logging"], _LOGGING, required=_LOGGING)
+            driver = self.section(
+                f"{place}.logging", got["logging"], composefile.LOGGING, required=composefile.LOGGING
+            )
             got["log_driver"] = driver.get("driver")
         if "networks" in got and len(networks) == 1:
             [network] = networks
@@ -200,7 +206,9 @@ class _TopologyReader(Reader):
                 self.problem(f"{place}.networks", f"expected '{network}' alone")
             else:
                 joined = f"{place}.networks.{network}"
-                address = self.section(joined, got["networks"][network], _JOINED, required=_JOINED)
+                address = self.section(
+                    joined, got["networks"][network], composefile.JOINED, required=composefile.JOINED
+                )
                 got["address"] = address.get("ipv4_address")
         for source, _, _ in got.get("volumes", ()):
             if not source.startswith("/") and source not in volumes:
@@ -283,55 +291,3 @@ class _TopologyReader(Reader):
             if address in taken:
                 self.problem(f"services.{name}", f"address {address} belongs to {taken[address]} already")
             taken[address] = name
-
-
-_TOP: Parsers = {
-    "name": composefile.text,
-    "services": composefile.mapping,
-    "networks": composefile.mapping,
-    "volumes": composefile.mapping,
-}
-_SERVICE: Parsers = {
-    "image": composefile.text,
-    "build": composefile.text,
-    "command": composefile.texts,
-    "environment": composefile.labels,
-    "container_name": composefile.text,
-    "hostname": composefile.text,
-    "labels": composefile.labels,
-    "networks": composefile.mapping,
-    "dns": composefile.addresses,
-    "volumes": composefile.mounts,
-    "cap_add": composefile.texts,
-    "cap_drop": composefile.texts,
-    "security_opt": composefile.texts,
-    "cgroup": composefile.text,
-    "device_cgroup_rules": composefile.texts,
-    "tmpfs": composefile.texts,
-    "mem_limit": composefile.size,
-    "pids_limit": composefile.count,
-    "logging": composefile.mapping,
-    "healthcheck": composefile.mapping,
-}
-# Limits, labels, an address and a readiness check are not optional; powers are.
-_REQUIRED = {
-    "image",
-    "container_name",
-    "hostname",
-    "labels",
-    "networks",
-    "mem_limit",
-    "pids_limit",
-    "logging",
-    "healthcheck",
-}
-_HEALTH: Parsers = {
-    "test": composefile.probe,
-    "interval": composefile.seconds,
-    "timeout": composefile.seconds,
-    "retries": composefile.count,
-}
-_LOGGING: Parsers = {"driver": composefile.text}
-_JOINED: Parsers = {"ipv4_address": composefile.address}
-_NETWORK: Parsers = {"labels": composefile.labels, "ipam": composefile.mapping}
-_VOLUME: Parsers = {"name": composefile.text, "labels": composefile.labels}

@@ -6,9 +6,9 @@ import pytest
 
 from labkit import Lab, checks
 from labkit.console import Story
-from labkit.deadline import Deadline
 from labkit.parallel import in_parallel
 from labkit.running import Result
+from tests.helpers import eventually
 
 pytestmark = pytest.mark.engine
 
@@ -65,6 +65,11 @@ def counter(lab: Lab) -> Lab:
     on(lab, "manager1", "docker network create --driver overlay --attachable data")
     on(lab, "manager1", COUNTER)
     return lab
+
+
+def written(lab: Lab) -> int:
+    """How many writes the writer has had acknowledged."""
+    return int(on(lab, "manager1", "docker logs writer 2>/dev/null | wc -l"))
 
 
 def home(lab: Lab) -> str:
@@ -129,9 +134,7 @@ def test_data_follows_its_task(counter: Lab) -> None:
     on(counter, "manager1", f"docker run -d --name writer --network data toolbox sh -c '{WRITER % WRITES}'")
     drained: list[str] = []
     for at in (WRITES // 4, WRITES // 2):
-        for _ in Deadline(120).attempts():
-            if int(on(counter, "manager1", "docker logs writer 2>/dev/null | wc -l")) >= at:
-                break
+        eventually(lambda at=at: written(counter) >= at, f"write {at}", 120)
         if drained:
             on(counter, "manager1", f"docker node update --availability active {drained[-1]}")
         drained.append(home(counter))
@@ -173,12 +176,13 @@ def test_logs_of_a_service_reach_the_storage(lab: Lab) -> None:
         "--log-driver webdav-log alpine sh -c 'for n in $(seq 200); do echo line $n; done; sleep infinity'",
     )
     swarm.wait(checks.running("talker", 3))
-    for _ in Deadline(20).attempts():
-        files = re.findall(r'href="\./?([^"/]+\.log)"', stored(swarm, "logs/talker/"))
+
+    def complete() -> list[str]:
+        files = re.findall(r'href="([^"/]+\.log)"', stored(swarm, "logs/talker/"))
         texts = [stored(swarm, f"logs/talker/{file}") for file in files]
-        if len(files) == 3 and all("line 200" in text for text in texts):
-            break
-    for text in texts:
+        return texts if len(texts) == 3 and all("line 200" in text for text in texts) else []
+
+    for text in eventually(complete, "three whole logs"):
         assert re.findall(r"line (\d+)$", text, re.MULTILINE) == [str(n) for n in range(1, 201)]
     logs = on(swarm, "manager1", "timeout 20 docker service logs --raw talker")
     assert logs.count("line 200") == 3  # the engine's own cache answers docker logs

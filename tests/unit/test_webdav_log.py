@@ -1,10 +1,12 @@
 """The logging plugin's program, against a real HTTP server and real FIFOs; only the engine is played."""
 
+import fcntl
 import importlib
 import json
 import os
 import struct
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +16,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
+from tests.helpers import eventually
 
 FOLDER = Path(__file__).parents[2] / "labkit" / "images" / "webdav-log"
 ENV = {"FLUSH_SECONDS": "0.1"}
@@ -131,11 +135,13 @@ def frame(line: bytes, source: str = "stdout", when: int = 1_795_420_800_123_456
     return struct.pack(">I", len(message)) + message
 
 
-def until(true: Callable[[], object], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not become true"
-        time.sleep(0.01)
+def until(true: Callable[[], object]) -> None:
+    eventually(true, "what the test waits for", 10)
+
+
+def read_empty(fifo: int) -> bool:
+    """Whether the plugin has taken everything that was written to a FIFO."""
+    return fcntl.ioctl(fifo, termios.FIONREAD, bytes(4)) == bytes(4)
 
 
 # --- entries
@@ -482,7 +488,7 @@ def test_leaving_keeps_what_the_storage_did_not_take(
     storage.status = 503
     file = engine.start("one")
     os.write(engine.fifos[file], frame("lost? ✓".encode()))
-    time.sleep(0.2)
+    until(lambda: read_empty(engine.fifos[file]))
     engine.driver.leave()
     storage.status = 0
     engine.restart(plugin)
