@@ -7,7 +7,7 @@ import shlex
 import textwrap
 from contextlib import AbstractContextManager
 
-from labkit import bank, bringup, engine, formation, hint, images, lock, model
+from labkit import bank, bringup, engine, formation, hint, images, lock, model, pipeline
 from labkit.checks import Check, Verdict
 from labkit.console import Story
 from labkit.course import chapters, exercises
@@ -26,6 +26,7 @@ from labkit.running import run_on
 from labkit.topology import LAB_NAME, LAB_NAME_RULE
 
 _PULL_SECONDS = 600.0
+_LISTS = ("/nodes", "/services", "/tasks", "/networks")  # what a snapshot is made of
 
 
 class Lab:
@@ -191,21 +192,26 @@ class Lab:
 
     # -- what is so ---------------------------------------------------------------------------------
 
-    def snapshot(self) -> Snapshot:
-        """The swarm as its nodes see it now. A node that does not answer shows as such; it is no error."""
-        engines, apis = [], []
-        for name, (node, state) in self._find().items():
-            info = None
-            if state == "running":
-                with contextlib.suppress(LabError, *engine.ERRORS):
-                    info = node.api.info()
-            engines.append(model.parse_engine(name, state, info))
-            if engines[-1].manager:
-                apis.append(node.api)
-        for api in apis:
-            with contextlib.suppress(*engine.ERRORS):
-                return model.parse(engines, api.nodes(), api.services(), api.tasks())
-        return Snapshot(engines={engine.name: engine for engine in engines}, quorum=False if apis else None)
+    def snapshot(self, timeout: float = pipeline.DEFAULT_TIMEOUT) -> Snapshot:
+        """The swarm as its nodes see it now. A node that does not answer shows as such; it is no error.
+
+        `timeout` in seconds bounds the wait for an answer: managers that look for a leader give none.
+        """
+        found = self._find()
+        running = [node for node, state in found.values() if state == "running"]
+        pings = pipeline.ask(running, "/_ping", timeout=timeout)
+        engines = [
+            model.parse_engine(name, state, pong[0].swarm if (pong := pings.get(name)) else None)
+            for name, (_, state) in found.items()
+        ]
+        managers = [found[engine.name][0] for engine in engines if engine.manager]
+        for manager in managers:
+            lists = pipeline.ask([manager], *_LISTS, timeout=timeout)[manager.name]
+            if lists and all(answer.status == 200 for answer in lists):
+                return model.parse(engines, *(answer.body for answer in lists))
+        return Snapshot(
+            engines={engine.name: engine for engine in engines}, quorum=False if managers else None
+        )
 
     def wait(self, *wanted: Check, timeout: float = 60) -> Snapshot:
         """Wait until every check holds in one snapshot, and return it.

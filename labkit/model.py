@@ -1,7 +1,8 @@
 """The swarm as data: frozen dataclasses, parsed from the engines' API answers. Pure; touches no engine."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 Json = Mapping[str, Any]
@@ -19,7 +20,6 @@ class Engine:
     container: str
     swarm: str = "unknown"
     manager: bool = False
-    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,53 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Network:
+    """A network that spans the swarm's nodes."""
+
+    id: str
+    name: str
+    driver: str
+    subnets: tuple[str, ...] = ()
+    encrypted: bool = False
+    ingress: bool = False
+
+
+@dataclass(frozen=True)
+class Port:
+    """A published port; `mode` is `ingress` (the routing mesh) or `host` (on the task's own node)."""
+
+    published: int
+    target: int
+    protocol: str
+    mode: str
+
+
+@dataclass(frozen=True)
 class Service:
-    """A service; `replicas` is the desired number of tasks, None in global mode."""
+    """A service; `replicas` is the desired number of tasks, None in global mode.
+
+    `networks` are names; `vips` maps a network's name to the service's virtual address there. `update` is
+    the state of the last update (`updating`, `paused`, `completed`, `rollback_completed`, …), empty when
+    there was none.
+    """
 
     id: str
     name: str
     image: str
     replicas: int | None
+    networks: tuple[str, ...] = ()
+    ports: tuple[Port, ...] = ()
+    vips: Mapping[str, str] = field(default_factory=dict)
+    update: str = ""
+    update_message: str = ""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One task. `node` is a node's name, empty until the task is assigned; `slot` is 0 in global mode."""
+    """One task. `node` is a node's name, empty until the task is assigned; `slot` is 0 in global mode.
+
+    `created` and `changed` (the last change of `state`) in seconds of the epoch, by the managers' clock.
+    """
 
     id: str
     service: str
@@ -61,6 +96,20 @@ class Task:
     state: str
     desired_state: str
     message: str
+    image: str = ""
+    created: float = 0.0
+    changed: float = 0.0
+    exit_code: int = 0
+
+    @property
+    def name(self) -> str:
+        """`web.3`, or `web` on a node for a task in global mode, as people speak of it."""
+        return f"{self.service}.{self.slot}" if self.slot else self.service
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the swarm wants this task to run: the others are history."""
+        return self.desired_state in ("running", "ready", "complete")
 
 
 @dataclass(frozen=True)
@@ -75,6 +124,7 @@ class Snapshot:
     nodes: tuple[Node, ...] = ()
     services: tuple[Service, ...] = ()
     tasks: tuple[Task, ...] = ()
+    networks: tuple[Network, ...] = ()
     quorum: bool | None = None
 
     def node(self, name: str) -> Node | None:
@@ -82,31 +132,42 @@ class Snapshot:
         entries = [node for node in self.nodes if node.name == name]
         return min(entries, key=lambda node: node.status == "down", default=None)
 
+    def service(self, name: str) -> Service | None:
+        """The service of this name."""
+        return next((service for service in self.services if service.name == name), None)
 
-def parse_engine(name: str, container: str, info: Json | None) -> Engine:
-    """One engine from its container's state and its answer to `GET /info` (None when it gave none)."""
-    swarm = (info or {}).get("Swarm", {})
-    return Engine(
-        name=name,
-        container=container,
-        swarm=swarm.get("LocalNodeState") or "unknown",
-        manager=bool(swarm.get("ControlAvailable")),
-        error=swarm.get("Error", ""),
-    )
+
+def parse_engine(name: str, container: str, swarm: str | None) -> Engine:
+    """One engine from its container's state and the header `Swarm` of its answer to `GET /_ping`.
+
+    The header is `active/manager`, `active/worker`, `inactive`, … (Docker Engine API 1.42, "Ping"); None
+    stands for no answer.
+    """
+    state, _, role = (swarm or "unknown").partition("/")
+    return Engine(name=name, container=container, swarm=state, manager=role == "manager")
 
 
 def parse(
-    engines: Sequence[Engine], nodes: Sequence[Json], services: Sequence[Json], tasks: Sequence[Json]
+    engines: Sequence[Engine],
+    nodes: Sequence[Json],
+    services: Sequence[Json],
+    tasks: Sequence[Json],
+    networks: Sequence[Json] = (),
 ) -> Snapshot:
-    """A snapshot from a manager's answers to `GET /nodes`, `/services` and `/tasks`."""
-    parsed = tuple(_node(entry) for entry in nodes)
-    node_names = {node.id: node.name for node in parsed}
+    """A snapshot from a manager's answers to `GET /nodes`, `/services`, `/tasks` and `/networks`."""
+    members = tuple(_node(entry) for entry in nodes)
+    node_names = {node.id: node.name for node in members}
     service_names = {entry["ID"]: entry["Spec"]["Name"] for entry in services}
+    spanning = tuple(_network(entry) for entry in networks if entry["Scope"] == "swarm")
+    network_names = {network.id: network.name for network in spanning}
     return Snapshot(
         engines={engine.name: engine for engine in engines},
-        nodes=tuple(sorted(parsed, key=lambda node: node.name)),
-        services=tuple(_service(entry) for entry in services),
+        nodes=tuple(sorted(members, key=lambda node: node.name)),
+        services=tuple(
+            sorted((_service(entry, network_names) for entry in services), key=lambda service: service.name)
+        ),
         tasks=tuple(_task(entry, service_names, node_names) for entry in tasks),
+        networks=spanning,
         quorum=True,
     )
 
@@ -125,13 +186,39 @@ def _node(entry: Json) -> Node:
     )
 
 
-def _service(entry: Json) -> Service:
-    spec = entry["Spec"]
+def _network(entry: Json) -> Network:
+    options = entry.get("Options") or {}
+    return Network(
+        id=entry["Id"],
+        name=entry["Name"],
+        driver=entry["Driver"],
+        subnets=tuple(config["Subnet"] for config in (entry.get("IPAM") or {}).get("Config") or ()),
+        encrypted="encrypted" in options,
+        ingress=bool(entry.get("Ingress")),
+    )
+
+
+def _service(entry: Json, networks: Mapping[str, str]) -> Service:
+    spec, endpoint = entry["Spec"], entry.get("Endpoint") or {}
+    update = entry.get("UpdateStatus") or {}
+    attached = spec["TaskTemplate"].get("Networks") or spec.get("Networks") or ()
     return Service(
         id=entry["ID"],
         name=spec["Name"],
-        image=spec["TaskTemplate"].get("ContainerSpec", {}).get("Image", "").partition("@")[0],
+        image=_image(spec["TaskTemplate"]),
         replicas=spec["Mode"].get("Replicated", {}).get("Replicas"),
+        networks=tuple(networks.get(network["Target"], network["Target"]) for network in attached),
+        ports=tuple(
+            Port(port.get("PublishedPort", 0), port["TargetPort"], port["Protocol"], port["PublishMode"])
+            for port in endpoint.get("Ports") or ()
+        ),
+        vips={
+            networks.get(vip["NetworkID"], vip["NetworkID"]): vip["Addr"].partition("/")[0]
+            for vip in endpoint.get("VirtualIPs") or ()
+            if vip.get("Addr")
+        },
+        update=update.get("State", ""),
+        update_message=update.get("Message", ""),
     )
 
 
@@ -145,4 +232,18 @@ def _task(entry: Json, services: Mapping[str, str], nodes: Mapping[str, str]) ->
         state=status["State"],
         desired_state=entry["DesiredState"],
         message=status.get("Err") or status.get("Message", ""),
+        image=_image(entry["Spec"]),
+        created=seconds(entry["CreatedAt"]),
+        changed=seconds(status["Timestamp"]),
+        exit_code=(status.get("ContainerStatus") or {}).get("ExitCode", 0),
     )
+
+
+def _image(spec: Json) -> str:
+    """The image as people write it, without the digest that the swarm adds."""
+    return str((spec.get("ContainerSpec") or {}).get("Image", "")).partition("@")[0]
+
+
+def seconds(timestamp: str) -> float:
+    """Seconds of the epoch from an engine's timestamp such as `2026-11-23T11:26:05.934235654Z`."""
+    return datetime.fromisoformat(timestamp).timestamp()

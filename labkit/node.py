@@ -9,6 +9,7 @@ from docker.models.containers import Container
 
 from labkit import engine, hint, tunnel
 from labkit.errors import LabNotRunning
+from labkit.pipeline import Pipeline
 from labkit.running import DEFAULT_TIMEOUT, Result, run_on, write_through
 
 READY_TIMEOUT = 90.0
@@ -52,6 +53,23 @@ class Node:
             self._local.api = tunnel.open_api(self.client, self.container_id)
         api: docker.APIClient = self._local.api
         return api
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """This thread's connection to the node's engine for several questions at once; open until dropped."""
+        line: Pipeline | None = getattr(self._local, "pipeline", None)
+        if line is not None and line.broken:
+            self.drop_pipeline()
+            line = None
+        if line is None:
+            line = self._local.pipeline = Pipeline(self.client, self.container_id)
+        return line
+
+    def drop_pipeline(self) -> None:
+        """Close this thread's `pipeline`, if one is open."""
+        line: Pipeline | None = self._local.__dict__.pop("pipeline", None)
+        if line is not None:
+            line.close()
 
     def run(
         self,

@@ -60,11 +60,15 @@ class _Connection(urllib3.connection.HTTPConnection):
         self._client, self._container_id = client, container_id
 
     def connect(self) -> None:
-        process = Execution(self._client, self._container_id, ["docker", "system", "dial-stdio"], stdin=True)
-        self.sock = _Socket(process)  # the part of a socket that http.client uses
+        self.sock = dial(self._client, self._container_id)
 
 
-class _Socket:
+def dial(client: docker.DockerClient, container_id: str) -> "Stream":
+    """Connect to the engine inside the container. The process there ends when the stream is closed."""
+    return Stream(Execution(client, container_id, ["docker", "system", "dial-stdio"], stdin=True))
+
+
+class Stream:
     """What `http.client` needs of a socket, over a process's standard streams."""
 
     def __init__(self, process: Execution) -> None:

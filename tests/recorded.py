@@ -18,8 +18,8 @@ def recorded(name: str) -> Snapshot:
     """The snapshot of a recorded swarm; managers without a quorum answered no more than their /info."""
     data = answers(name)
     engines = [
-        parse_engine(engine, entry["container"], entry["info"]) for engine, entry in data["engines"].items()
+        parse_engine(engine, entry["container"], entry["swarm"]) for engine, entry in data["engines"].items()
     ]
     if "error" in data:
         return Snapshot(engines={engine.name: engine for engine in engines}, quorum=False)
-    return parse(engines, data["nodes"], data["services"], data["tasks"])
+    return parse(engines, data["nodes"], data["services"], data["tasks"], data["networks"])

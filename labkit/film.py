@@ -1,0 +1,143 @@
+"""What happened in the swarm, as data: events in words, and films of snapshots. Pure; touches no engine."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from labkit.model import Snapshot
+
+Json = Mapping[str, Any]
+
+_SERVICE_NAME = "com.docker.swarm.service.name"
+_TASK_NAME = "com.docker.swarm.task.name"
+_UPDATED = ("state", "availability", "role", "replicas", "image", "updatestate")
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that an engine reported; `moment` in seconds of the epoch.
+
+    `kind`: `task`, `container` (one that is no task), `node` (of the swarm), `service`, `network`, or
+    `machine` (a lab node as a machine: it started, stopped, …). `subject`: `web.3`, `worker1`, `web`, ….
+    `node`: where it happened; empty for what concerns the whole swarm. `words` say it to people.
+    """
+
+    moment: float
+    kind: str
+    action: str
+    subject: str
+    node: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The swarm at one moment, and the events since the frame before; `moment` in seconds of the epoch."""
+
+    moment: float
+    snapshot: Snapshot
+    events: tuple[Event, ...] = ()
+
+
+@dataclass
+class Film:
+    """Frames in the order of time."""
+
+    frames: list[Frame] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return iter(self.frames)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def events(self) -> list[Event]:
+        """All events, in the order of time."""
+        return sorted((event for frame in self.frames for event in frame.events), key=lambda e: e.moment)
+
+    @property
+    def start(self) -> float:
+        """The moment of the first frame; 0 for an empty film."""
+        return self.frames[0].moment if self.frames else 0.0
+
+    @property
+    def end(self) -> float:
+        """The moment of the last frame; 0 for an empty film."""
+        return self.frames[-1].moment if self.frames else 0.0
+
+    def __repr__(self) -> str:
+        seconds = self.end - self.start
+        return f"<Film of {seconds:.1f} s: {len(self.frames)} frames, {len(self.events)} events>"
+
+
+def parse_event(node: str, entry: Json) -> Event | None:
+    """An event of a node's engine (Docker Engine API, "Monitor events"); None for one of no interest."""
+    action = str(entry.get("Action", ""))
+    attributes: Json = (entry.get("Actor") or {}).get("Attributes") or {}
+    match entry.get("Type"):
+        case "container" if _TASK_NAME in attributes:
+            kind, subject = "task", _task_name(attributes)
+            words = f"{subject} on {node}: {_container_words(action, attributes)}"
+        case "container":
+            kind, subject = "container", str(attributes.get("name", ""))
+            words = f"container {subject} on {node}: {_container_words(action, attributes)}"
+        case "node" | "service" | "network" as kind:
+            subject, node = str(attributes.get("name", "")), ""
+            words = f"{kind} {subject}: {_change_words(action, attributes)}"
+        case _:
+            return None
+    return Event(_moment(entry), kind, action, subject, node, words)
+
+
+def parse_machine_event(node: str, entry: Json) -> Event | None:
+    """An event of the outer engine on a node's container: the node as a machine."""
+    words = {
+        "start": "started",
+        "die": "went off",
+        "pause": "is frozen",
+        "unpause": "goes on",
+        "destroy": "was removed",
+    }
+    action = str(entry.get("Action", ""))
+    if action not in words:
+        return None
+    return Event(_moment(entry), "machine", action, node, node, f"machine {node} {words[action]}")
+
+
+def _moment(entry: Json) -> float:
+    return float(entry["timeNano"]) / 1e9
+
+
+def _task_name(attributes: Json) -> str:
+    """`web.3` of `web.3.x9k…`; a task in global mode has its node's ID in the place of the slot."""
+    service = str(attributes.get(_SERVICE_NAME, ""))
+    slot = str(attributes[_TASK_NAME]).removeprefix(f"{service}.").partition(".")[0]
+    return f"{service}.{slot}" if slot.isdecimal() else service
+
+
+def _container_words(action: str, attributes: Json) -> str:
+    match action:
+        case "create":
+            return "created"
+        case "start":
+            return "started"
+        case "die":
+            return f"ended with exit code {attributes.get('exitCode', '?')}"
+        case "destroy":
+            return "removed"
+        case _:
+            return action.replace("_", " ")  # such as `health_status: unhealthy`
+
+
+def _change_words(action: str, attributes: Json) -> str:
+    """`availability active → drain`, or `update` when the event does not say what has changed."""
+    changes = [
+        f"{name} {attributes[f'{name}.old']} → {attributes[f'{name}.new']}"
+        if attributes.get(f"{name}.old")
+        else f"{name} {attributes[f'{name}.new']}"
+        for name in _UPDATED
+        if f"{name}.new" in attributes
+    ]
+    told = {"create": "created", "remove": "removed", "update": "changed"}.get(action, action)
+    return ", ".join(changes).replace("updatestate", "update") or told
