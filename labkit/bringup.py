@@ -69,6 +69,12 @@ def node_entries(client: docker.DockerClient, lab: str) -> dict[str, dict[str, A
     return _by_label(client, lab, NODE_LABEL)
 
 
+def machine_events(client: docker.DockerClient, lab: str) -> Any:
+    """The engine's stream of events of the lab's containers, from now on; `close` ends it."""
+    kinds = ["start", "die", "pause", "unpause", "destroy"]
+    return client.api.events(decode=True, filters={"type": "container", "event": kinds, **_of(lab)})
+
+
 def service_entries(client: docker.DockerClient, lab: str) -> dict[str, dict[str, Any]]:
     """The same for the lab's services, such as `registry`."""
     return _by_label(client, lab, SERVICE_LABEL)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labkit.model import Snapshot
+from labkit.topology import NODE_LABEL
 
 Json = Mapping[str, Any]
 
@@ -90,8 +91,9 @@ def parse_event(node: str, entry: Json) -> Event | None:
     return Event(_moment(entry), kind, action, subject, node, words)
 
 
-def parse_machine_event(node: str, entry: Json) -> Event | None:
+def parse_machine_event(entry: Json) -> Event | None:
     """An event of the outer engine on a node's container: the node as a machine."""
+    node = str(entry["Actor"]["Attributes"].get(NODE_LABEL, ""))
     words = {
         "start": "started",
         "die": "went off",
@@ -100,7 +102,7 @@ def parse_machine_event(node: str, entry: Json) -> Event | None:
         "destroy": "was removed",
     }
     action = str(entry.get("Action", ""))
-    if action not in words:
+    if not node or action not in words:
         return None
     return Event(_moment(entry), "machine", action, node, node, f"machine {node} {words[action]}")
 

@@ -5,9 +5,11 @@ import difflib
 import os
 import shlex
 import textwrap
+import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
-from labkit import bank, bringup, engine, formation, hint, images, lock, model, pipeline
+from labkit import bank, bringup, engine, events, formation, hint, images, lock, model, pipeline
 from labkit.checks import Check, Verdict
 from labkit.console import Story
 from labkit.course import chapters, exercises
@@ -20,6 +22,7 @@ from labkit.errors import (
     NoSuchNode,
     NotConverged,
 )
+from labkit.film import Film, Frame
 from labkit.model import Snapshot
 from labkit.node import Node
 from labkit.running import run_on
@@ -180,7 +183,7 @@ class Lab:
     def _find(self) -> dict[str, tuple[Node, str]]:
         """Nodes with their containers' states. A Node lives as long as its container: it holds a tunnel."""
         found = {}
-        for name, entry in bringup.node_entries(engine.client(), self.name).items():
+        for name, entry in bringup.node_entries(engine.thread_client(), self.name).items():
             known = self._nodes.get(name)
             if known is None or known.container_id != entry["Id"]:
                 known = self._nodes[name] = Node(entry["Id"], name, self.name)
@@ -212,6 +215,14 @@ class Lab:
         return Snapshot(
             engines={engine.name: engine for engine in engines}, quorum=False if managers else None
         )
+
+    @contextlib.contextmanager
+    def record(self) -> Iterator[Film]:
+        """Film the swarm while the block runs: `with lab.record() as film:`."""
+        film = Film([Frame(time.time(), self.snapshot())])
+        with events.subscribe(self, film.frames.append):
+            yield film
+        film.frames.append(Frame(time.time(), self.snapshot()))
 
     def wait(self, *wanted: Check, timeout: float = 60) -> Snapshot:
         """Wait until every check holds in one snapshot, and return it.

@@ -31,10 +31,7 @@ class Node:
     @property
     def client(self) -> docker.DockerClient:
         """This thread's client of the outer engine."""
-        if not hasattr(self._local, "client"):
-            self._local.client = engine.client()
-        client: docker.DockerClient = self._local.client
-        return client
+        return engine.thread_client()
 
     @property
     def container(self) -> Container:

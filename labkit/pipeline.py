@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, Any
@@ -44,16 +44,31 @@ class Pipeline:
 
     def receive(self) -> Answer:
         """The next answer. Raises one of ERRORS when there is none; then close the connection."""
-        response = HTTPResponse(_Shared(self._reader))  # type: ignore[arg-type]
-        response.begin()
+        response = self._begin()
         data = response.read()
         is_json = (response.getheader("Content-Type") or "").startswith("application/json")
         return Answer(response.status, response.getheader("Swarm"), json.loads(data) if is_json else None)
+
+    def follow(self, path: str) -> Iterator[Any]:
+        """The JSON lines of an answer without end, such as `/events`, until either side hangs up.
+
+        Raises one of ERRORS when the engine does not answer.
+        """
+        self.send([path], timeout=DEFAULT_TIMEOUT)
+        response = self._begin()
+        self._stream.settimeout(None)
+        for line in response:
+            yield json.loads(line)
 
     @property
     def broken(self) -> bool:
         """Whether the other side has closed it, as it does when the node goes off; for between questions."""
         return bool(wait_for_read(self._stream, timeout=0))  # type: ignore[arg-type]  # it has a fileno
+
+    def _begin(self) -> HTTPResponse:
+        response = HTTPResponse(_Shared(self._reader))  # type: ignore[arg-type]
+        response.begin()
+        return response
 
     def close(self) -> None:
         """Drop the connection; the process in the node ends with it."""

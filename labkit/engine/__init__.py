@@ -4,7 +4,7 @@ from docker.errors import DockerException
 from requests import RequestException
 
 from labkit.engine.daemon import stop
-from labkit.engine.find import client, find, forget
+from labkit.engine.find import client, find, forget, thread_client
 from labkit.engine.install import ensure
 from labkit.engine.places import Endpoint
 from labkit.engine.probes import Probe, as_json, essentials_missing, examine, no_engine, require_room, table
@@ -27,4 +27,5 @@ __all__ = [
     "require_room",
     "stop",
     "table",
+    "thread_client",
 ]

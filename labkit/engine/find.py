@@ -6,6 +6,7 @@ Nothing else in labkit opens a Docker client of its own: `client()` is the only 
 import functools
 import math
 import os
+import threading
 from dataclasses import replace
 
 import docker
@@ -15,6 +16,8 @@ from docker.tls import TLSConfig
 from labkit.engine.machine import next_step, this_machine
 from labkit.engine.places import EXPORTED, Endpoint, Failure, candidates, chosen_by_user
 from labkit.errors import EngineNotFound, EngineUnsuitable
+
+_of_thread = threading.local()
 
 MINIMUM_API = "1.41"  # Docker 20.10
 PING_SECONDS = 3
@@ -72,6 +75,15 @@ def client(timeout: float = 60) -> docker.DockerClient:
         tls=_tls(engine),
         use_ssh_client=True,
     )
+
+
+def thread_client() -> docker.DockerClient:
+    """Return this thread's client for the found engine, always the same. Raises what `find()` raises."""
+    engine = find()
+    if getattr(_of_thread, "engine", None) != engine:
+        _of_thread.engine, _of_thread.client = engine, client()
+    own: docker.DockerClient = _of_thread.client
+    return own
 
 
 def forget() -> None:

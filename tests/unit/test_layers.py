@@ -15,6 +15,7 @@ LAYERS = {
     "pure": "composefile topology model film checks advice",
     "docker": "engine execution running tunnel pipeline node bringup formation "
     "images bank dockerfile base_image",
+    "sight": "events",
     "lab": "lab course status bundle",
     "views": "magics",
     "entry": "cli jupyter terminal testing labkit",
