@@ -16,7 +16,7 @@ LAYERS = {
     "docker": "engine execution running tunnel images bank dockerfile base_image node bringup formation",
     "lab": "lab course status bundle",
     "views": "magics",
-    "entry": "cli jupyter terminal testing labkit",
+    "entry": "cli jupyter jupyter_launcher node_terminals terminal testing labkit",
 }
 HEIGHT = {
     name: height for height, (_, names) in enumerate(LAYERS.items()) for name in names.split()
