@@ -89,6 +89,12 @@ def _parser() -> argparse.ArgumentParser:
     start = command("start", _start, "set up everything, start the nodes, open JupyterLab")
     start.add_argument("--no-browser", action="store_true", help="only print JupyterLab's URL")
     start.add_argument("--port", type=int, default=8888, help="first port to try (8888)")
+    start.add_argument(
+        "--notebooks",
+        metavar="FOLDER",
+        type=Path,
+        help="work on copies in FOLDER; makes those that are missing",
+    )
 
     up = command("up", _up, "start the nodes; again: bring back what is missing")
     up.add_argument("--swarm", action="store_true", help="also form the swarm")
@@ -153,7 +159,9 @@ def _start(options: argparse.Namespace) -> int:
 
     _provide_engine()
     lab = _lab(options).up()
-    return jupyter.serve(lab.name, port=options.port, browser=not options.no_browser)
+    return jupyter.serve(
+        lab.name, port=options.port, browser=not options.no_browser, notebooks=options.notebooks
+    )
 
 
 def _up(options: argparse.Namespace) -> int:

@@ -2,28 +2,33 @@
 
 import os
 import secrets
+import shutil
 import sys
 from pathlib import Path
 
-from labkit import hint
+from labkit import hint, jupyter_launcher, topology
 from labkit.errors import LabError, PortTaken
+from labkit.state import state_dir
 
-# No news pop-up over the notebook's corner, and outputs that scrolling does not lose.
+# No news pop-up over the notebook's corner, outputs that scrolling does not lose, terminals below the
+# notebook. They are JupyterLab's defaults here: what users have set themselves goes before them.
 SETTINGS = Path(__file__).parent / "jupyter_settings"
+EXTENSIONS = Path(__file__).parent / "jupyter_extensions"
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
+_FIRST_WORKSPACE = "first.jupyterlab-workspace"
+# How JupyterLab names the file of its workspace "default" (jupyterlab_server.workspaces_handler.slugify).
+_DEFAULT_WORKSPACE = "default-37a8.jupyterlab-workspace"
 
-def serve(lab: str, *, port: int, browser: bool) -> int:
+
+def serve(lab: str, *, port: int, browser: bool, notebooks: Path | None = None) -> int:
     """Run JupyterLab in this process until Ctrl-C or SIGTERM, with `lab` as the notebooks' lab.
 
+    Serves the course itself, or the folder `notebooks`, with copies of the chapters that are missing there.
     Prints the URL; opens a browser only where there is a display. Raises PortTaken.
     """
-    if not NOTEBOOKS.is_dir():
-        raise LabError(
-            "the course's notebooks are not here",
-            evidence=[f"looked in {NOTEBOOKS}"],
-            next_step="start from a checkout of the project: ./lab start",
-        )
+    folder = _course(notebooks)
+    nodes = [node.name for node in topology.load().nodes]
     # Kernels and JupyterLab's terminals inherit these: there the command is `labkit`, wherever one stands.
     os.environ["LABKIT_LAB"] = lab
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -34,22 +39,31 @@ def serve(lab: str, *, port: int, browser: bool) -> int:
     settings = {
         "ServerApp.ip": "127.0.0.1",
         "ServerApp.port": port,
-        "ServerApp.root_dir": NOTEBOOKS,
+        "ServerApp.root_dir": folder,
         "ServerApp.allow_root": True,
         "ServerApp.answer_yes": True,  # Ctrl-C means stop, without a question
         "ServerApp.open_browser": browser and _has_display(),
         "IdentityProvider.token": secrets.token_urlsafe(32),
+        "TerminalsExtensionApp.terminal_manager_class": "labkit.node_terminals.NodeTerminals",
+        "NodeTerminals.lab": lab,
         "LabApp.app_settings_dir": SETTINGS,
+        "LabApp.extra_labextensions_path": EXTENSIONS,
+        "LabApp.workspaces_dir": _workspaces(lab),
         "KernelManager.transport_encryption": "auto",  # others on this machine see no output, no token
         "Application.log_level": "ERROR",
     }
     try:
-        server = LabApp.initialize_server(argv=[f"--{name}={value}" for name, value in settings.items()])
+        server = LabApp.initialize_server(
+            argv=[f"--{name}={value}" for name, value in settings.items()]
+            + [f"--NodeTerminals.nodes={node}" for node in nodes]
+        )
     except SystemExit:
         raise PortTaken(
             f"JupyterLab found no free port from {port} on",
             next_step=hint.command("start", "--port", "9000", lab=lab),
         ) from None
+    page_config = server.web_app.settings.setdefault("page_config_data", {})
+    page_config[jupyter_launcher.PAGE_CONFIG_KEY] = jupyter_launcher.entries(folder, nodes)
     url = f"{server.connection_url}lab?token={settings['IdentityProvider.token']}"
 
     def announce() -> None:
@@ -63,6 +77,34 @@ def serve(lab: str, *, port: int, browser: bool) -> int:
     print(f"\nJupyterLab has stopped. The nodes of lab '{lab}' still run; to stop them:")
     print(f"    {hint.command('down', lab=lab)}")
     return 0
+
+
+def _course(own: Path | None) -> Path:
+    if not NOTEBOOKS.is_dir():
+        raise LabError(
+            "the course's notebooks are not here",
+            evidence=[f"looked in {NOTEBOOKS}"],
+            next_step="start from a checkout of the project: ./lab start",
+        )
+    if own is None:
+        return NOTEBOOKS
+    own.mkdir(parents=True, exist_ok=True)
+    for chapter in NOTEBOOKS.glob("*.ipynb"):
+        if not (own / chapter.name).exists():
+            shutil.copyfile(chapter, own / chapter.name)
+    return own.resolve()
+
+
+def _workspaces(lab: str) -> Path:
+    """The folder where JupyterLab keeps what is open in this lab: at first, the table of contents.
+
+    The user's own workspaces are of other folders: their tabs would find no files here.
+    """
+    folder = state_dir() / "workspaces" / lab
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / _DEFAULT_WORKSPACE).exists():
+        shutil.copyfile(SETTINGS / _FIRST_WORKSPACE, folder / _DEFAULT_WORKSPACE)
+    return folder
 
 
 def _has_display() -> bool:

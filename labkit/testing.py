@@ -1,17 +1,28 @@
-"""`labkit test`: style, types and every test, with the engine provided, so that nothing skips in silence."""
+"""`labkit test`: style, types and every test. Provides engine and browser: nothing skips in silence."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from labkit import engine, images, topology
+from labkit import engine, images, lock, system, topology
 from labkit.console import Story
-from labkit.errors import LabError
+from labkit.engine.machine import this_machine
+from labkit.errors import LabError, SetupFailed
 
 ROOT = Path(__file__).parent.parent
 REQUIRE_ENGINE = "LABKIT_REQUIRE_ENGINE"
+REQUIRE_BROWSER = "LABKIT_REQUIRE_BROWSER"
+
+_BROWSERS = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)
 
 _STYLE = (
     ("Style (ruff check)", ("ruff", "check", ".")),
@@ -23,7 +34,7 @@ _STYLE = (
 def run(arguments: Sequence[str]) -> int:
     """Run everything, or pytest alone with `arguments`; return an exit code.
 
-    Raises ImageUnavailable when an image cannot be made.
+    Raises ImageUnavailable when an image cannot be made, SetupFailed when there is no browser.
     """
     if not (ROOT / "tests").is_dir():
         raise LabError(
@@ -33,15 +44,40 @@ def run(arguments: Sequence[str]) -> int:
         )
     story = Story()
     failed = [] if arguments else [title for title, command in _STYLE if not _passes(story, title, command)]
+    _provide_browser(story)
     images.ensure_all(engine.client(timeout=600), topology.load(), story)
     # Tests see labkit as everybody does, not as those who came through ./lab.
     env = {name: value for name, value in os.environ.items() if name != "LABKIT_COMMAND"}
     tests = subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env={**env, REQUIRE_ENGINE: "1"}
+        [sys.executable, "-m", "pytest", *arguments],
+        cwd=ROOT,
+        env={**env, REQUIRE_ENGINE: "1", REQUIRE_BROWSER: "1"},
     )
     for title in failed:
         story.say(f"failed: {title}")
     return 1 if failed or tests.returncode else 0
+
+
+def find_browser() -> str | None:
+    """Return the path of the browser that the browser tests drive: Chromium, or one that is built on it."""
+    return next((path for name in _BROWSERS if (path := shutil.which(name))), None)
+
+
+def _provide_browser(story: Story) -> None:
+    """Install Chromium on Debian, as root. Raises SetupFailed where that is the user's to do."""
+    with lock.hold("browser", say=story.say):
+        if find_browser():
+            return
+        here = this_machine()
+        if not (here.debian_like and here.root):
+            raise SetupFailed(
+                "the browser tests found no Chromium",
+                evidence=[f"looked for {', '.join(_BROWSERS)}"],
+                next_step="sudo apt-get install chromium"
+                if here.debian_like
+                else "install Chromium or Google Chrome",
+            )
+        system.apt_install(("chromium",), story.say)
 
 
 def _passes(story: Story, title: str, command: Sequence[str]) -> bool:

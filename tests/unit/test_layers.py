@@ -18,7 +18,7 @@ LAYERS = {
     "sight": "events",
     "lab": "lab course status bundle",
     "views": "magics",
-    "entry": "cli jupyter terminal testing labkit",
+    "entry": "cli jupyter jupyter_launcher node_terminals terminal testing labkit",
 }
 HEIGHT = {
     name: height for height, (_, names) in enumerate(LAYERS.items()) for name in names.split()

@@ -1,0 +1,52 @@
+// Swarm Lab in JupyterLab: launcher entries, and elements in outputs that open a terminal on a node.
+//
+// A prebuilt extension written by hand: JupyterLab loads this script, then asks the container below (a webpack
+// "module federation" container: init, get) for the plugin. It takes JupyterLab's own modules from `shared`.
+
+(() => {
+  let shared;
+
+  async function load(name) {
+    const [version] = Object.values(shared[name]);
+    return (await version.get())();
+  }
+
+  function plugin({ ILauncher }, { LabIcon }) {
+    return {
+      id: 'swarm-lab:launcher',
+      autoStart: true,
+      requires: [ILauncher],
+      activate(app, launcher) {
+        const page = JSON.parse(document.getElementById('jupyter-config-data').textContent);
+        page.swarmLab.forEach((entry, rank) => {
+          const command = `swarm-lab:${rank}`;
+          app.commands.addCommand(command, {
+            label: entry.label,
+            icon: LabIcon.resolve({ icon: entry.icon }),
+            execute: () => app.commands.execute(entry.command, entry.args)
+          });
+          launcher.add({ command, category: entry.category, categoryRank: rank - page.swarmLab.length, rank });
+        });
+
+        // <button data-swarm-lab-terminal="worker1">: JupyterLab's own data-commandlinker-command asks
+        // "Run Command?" first wherever it stands in a widget.
+        document.body.addEventListener('click', event => {
+          const opener = event.target.closest('[data-swarm-lab-terminal]');
+          if (opener) {
+            app.commands.execute('terminal:open', { name: opener.dataset.swarmLabTerminal });
+          }
+        });
+      }
+    };
+  }
+
+  (window._JUPYTERLAB ??= {})['swarm-lab'] = {
+    init(scope) {
+      shared = scope;
+    },
+    async get() {
+      const modules = await Promise.all(['@jupyterlab/launcher', '@jupyterlab/ui-components'].map(load));
+      return () => ({ __esModule: true, default: plugin(...modules) });
+    }
+  };
+})();

@@ -1,0 +1,37 @@
+"""What JupyterLab's launcher offers: the chapters, and a terminal on each node."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+# Read by jupyter_extensions/swarm-lab, which finds it in the page's configuration under this key.
+PAGE_CONFIG_KEY = "swarmLab"
+
+_TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
+
+
+def entries(notebooks: Path, nodes: Iterable[str]) -> list[dict[str, Any]]:
+    """The launcher's entries in their order, each with the JupyterLab command that it runs."""
+    chapters = [
+        _entry("Chapters", title(path), "ui-components:notebook", "docmanager:open", path=path.name)
+        for path in sorted(notebooks.glob("[0-9][0-9]-*.ipynb"))
+    ]
+    terminals = [
+        _entry("Terminals on the nodes", name, "ui-components:terminal", "terminal:open", name=name)
+        for name in nodes
+    ]
+    return chapters + terminals
+
+
+def title(notebook: Path) -> str:
+    """A notebook's H1; where it has none, its file name."""
+    cells = json.loads(notebook.read_text())["cells"]
+    texts = ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    found = next((match[1] for text in texts if (match := _TITLE.search(text))), notebook.stem)
+    return str(found)
+
+
+def _entry(category: str, label: str, icon: str, command: str, **args: str) -> dict[str, Any]:
+    return {"category": category, "label": label, "icon": icon, "command": command, "args": args}

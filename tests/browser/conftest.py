@@ -1,0 +1,149 @@
+"""A real JupyterLab (`labkit start`) in a real browser (Chromium). What tests use:
+
+`jupyterlab` (fixture, per test) -> JupyterLab, one page in a browser context of its own, in the light theme.
+    The test fails on any error in the browser's console. The server is one for the session, on the tests'
+    shared lab and on copies of the notebooks. Ask for `lab` (bare engines) or `swarm` too, to start anew.
+
+JupyterLab
+    .page                                  Playwright's page, for all that is not here
+    .folder                                the folder with the served notebooks
+    .open(path=None, *, workspace=None)    JupyterLab, with a file; workspace="default" is a learner's own
+    .open_notebook(name) -> Notebook       opens it and waits for its kernel
+    .open_cells([source, …], name="test.ipynb") -> Notebook      makes a notebook of code cells and opens it
+    .notebook(name) -> Notebook            one that is open already
+    .terminal(name) -> Terminal            one that is open already
+    .launcher_entry(section, label) -> Locator
+    .menu("Run", "Run All Cells")          the menu bar
+    .execute(command, **args)              one of JupyterLab's commands
+    .theme("light" | "dark")
+    .screenshot(name) -> Path              kept in .artifacts/browser/NAME.png
+
+Notebook (code cells are numbered from 0)
+    .run_all(seconds=120)                  Run All; every cell has run, and the kernel is idle
+    .run(index, seconds=30) -> str         one cell; returns its output's text
+    .restart_kernel()
+    .output(index) -> Locator              the output in the page: widgets, pictures
+    .output_text(index) -> str             streams, results, errors
+    .counts() -> list[int | None]          execution counts
+    .failures() -> dict[int, str]          cell: `NAME: VALUE` of its error
+    .tags(index) -> list[str]
+    .wait_for(expression, argument=None, seconds=30)      JavaScript over `panel`, `cells`, `idle()`, `wanted`
+    .ask(expression, argument=None) -> Any
+
+Terminal
+    .type(line)
+    .text() -> str
+    .wait_for_text(pattern, seconds=30) -> str
+
+    @pytest.mark.engine, @pytest.mark.browser
+    def test_slider(swarm: Lab, jupyterlab: JupyterLab) -> None:
+        notebook = jupyterlab.open_cells(["from labkit import Lab\\nlab = Lab()", "lab.nodes"])
+        notebook.run_all()
+        assert "manager1" in notebook.output_text(1)
+
+Wait for states, never for time: `wait_for`, or Playwright's `locator.wait_for()`, `page.wait_for_function()`.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from labkit import Lab
+from labkit.state import state_dir
+from labkit.testing import REQUIRE_BROWSER, find_browser
+from tests.browser.jupyterlab import ARTIFACTS, JupyterLab
+from tests.helpers import spawn, wait_for_line
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+_CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
+
+
+def pytest_runtest_setup() -> None:
+    if missing := _missing():
+        if os.environ.get(REQUIRE_BROWSER):
+            pytest.fail(missing)
+        pytest.skip(f"{missing} (./lab test provides both)")
+
+
+def _missing() -> str | None:
+    try:
+        import playwright.sync_api  # noqa: F401
+    except ImportError:
+        return "no Playwright"
+    return None if find_browser() else "no Chromium"
+
+
+@dataclass(frozen=True)
+class _Server:
+    base: str
+    token: str
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def _browser() -> "Iterator[Browser]":
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=_CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def _server(_shared_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Server]:
+    shutil.rmtree(ARTIFACTS, ignore_errors=True)
+    shutil.rmtree(state_dir() / "workspaces" / _shared_lab.name, ignore_errors=True)
+    mine = tmp_path_factory.mktemp("jupyter")
+    (mine / "jupyter_lab_config.json").write_text(json.dumps({"LabApp": {"expose_app_in_browser": True}}))
+    folder = mine / "notebooks"
+    process = spawn(
+        *("start", "--no-browser", "--lab", _shared_lab.name, "--notebooks", str(folder)),
+        JUPYTER_CONFIG_DIR=str(mine),  # none of the user's settings, and none of ours in theirs
+        JUPYTER_DATA_DIR=str(mine / "data"),
+    )
+    found = wait_for_line(process, r"(http://127\.0\.0\.1:\d+/)lab\?token=([\w-]{40,})")
+    yield _Server(found[1], found[2], folder)
+    process.terminate()
+    process.communicate(timeout=30)
+
+
+@pytest.fixture
+def jupyterlab(_server: _Server, _browser: "Browser", request: pytest.FixtureRequest) -> Iterator[JupyterLab]:
+    """One page of a browser that knows nothing yet; `open…` it. Fails the test on errors in the console."""
+    context = _browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
+    lab = JupyterLab(
+        page=context.new_page(),
+        base=_server.base,
+        token=_server.token,
+        folder=_server.folder,
+        workspace=re.sub(r"\W+", "-", request.node.name).strip("-"),
+    )
+    yield lab
+    if request.node.stash.get(_FAILED, False):
+        lab.screenshot(f"failed-{lab.workspace}")
+    if lab.page.url.startswith(lab.base):
+        lab.theme("light")  # a setting, which the next test would find
+    errors = list(lab.errors)
+    context.close()
+    assert not errors, "errors in the browser's console:\n" + "\n".join(errors)
+
+
+_FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call":
+        item.stash[_FAILED] = report.failed
+    return report

@@ -1,0 +1,38 @@
+"""JupyterLab as a learner gets it: launcher, table of contents, chapters, terminals, both themes."""
+
+import pytest
+
+from labkit import topology
+from tests.browser.jupyterlab import JupyterLab
+
+pytestmark = [pytest.mark.engine, pytest.mark.browser]
+
+CHAPTER = "01-create-a-swarm.ipynb"
+NODES = [node.name for node in topology.load().nodes]
+
+
+def test_the_first_start_shows_chapters_nodes_and_the_table_of_contents(jupyterlab: JupyterLab) -> None:
+    jupyterlab.open(workspace="default")
+    jupyterlab.page.locator("#table-of-contents").wait_for(state="visible")
+    for node in NODES:
+        jupyterlab.launcher_entry("Terminals on the nodes", node).wait_for()
+    jupyterlab.launcher_entry("Chapters", "Create a swarm").wait_for()
+    jupyterlab.screenshot("launcher")
+    jupyterlab.launcher_entry("Chapters", "Create a swarm").click()
+    jupyterlab.notebook(CHAPTER)
+    jupyterlab.page.locator("#table-of-contents").get_by_text("What is a swarm?").wait_for()
+    jupyterlab.screenshot("chapter-from-launcher")
+
+
+@pytest.mark.usefixtures("lab")
+def test_chapter_1_runs_by_run_all(jupyterlab: JupyterLab) -> None:
+    notebook = jupyterlab.open_notebook(CHAPTER)
+    notebook.run_all()
+    assert notebook.counts() == list(range(1, len(notebook.counts()) + 1))
+    assert len(notebook.counts()) > 20
+    deliberate = {
+        index for index in range(len(notebook.counts())) if "raises-exception" in notebook.tags(index)
+    }
+    assert notebook.failures().keys() == deliberate
+    notebook.output(8)
+    jupyterlab.screenshot("chapter-1")
