@@ -16,6 +16,7 @@ LAYERS = {
     "docker": "engine execution running tunnel pipeline node bringup formation "
     "images bank dockerfile base_image",
     "sight": "events",
+    "widgets": "widgets",
     "lab": "lab course status bundle",
     "views": "magics",
     "entry": "cli jupyter jupyter_launcher node_terminals terminal testing labkit",
@@ -115,8 +116,8 @@ def test_only_the_docker_layer_imports_docker(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_only_the_magics_import_ipython(module: str) -> None:
-    assert module == "magics" or not third_party(module) & {"IPython", "ipywidgets"}
+def test_only_magics_and_widgets_import_ipython(module: str) -> None:
+    assert unit(module) in ("magics", "widgets") or not third_party(module) & {"IPython", "ipywidgets"}
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if unit(module) in LAYERS["pure"].split()])
