@@ -12,8 +12,9 @@ PACKAGE = Path(__file__).parents[2] / "labkit"
 # From the bottom up. A package stands for its modules, which are then listed nowhere else.
 LAYERS = {
     "base": "errors state deadline console hint parallel lock system",
-    "pure": "composefile topology model checks advice",
-    "docker": "engine execution running tunnel images bank dockerfile base_image node bringup formation",
+    "pure": "composefile topology model checks advice traffic",
+    "docker": "engine execution running tunnel images bank dockerfile base_image node bringup formation "
+    "faults outside load relay",
     "lab": "lab course status bundle",
     "views": "magics",
     "entry": "cli jupyter terminal testing labkit",
