@@ -56,6 +56,6 @@ def _who(said: str, service: str) -> tuple[str, str]:
     except (ValueError, LookupError, TypeError):
         return UNKNOWN, ""
     node = "" if node == "unknown" else node  # the image's words when nobody told it its place
-    if slot != "0":
+    if slot.isdecimal() and slot != "0":
         return f"{service}.{slot}", node
-    return f"{service}.{node}" if node else UNKNOWN, node  # in global mode a task has no slot but its node
+    return f"{service}.{node}" if node else UNKNOWN, node  # in global mode a task's slot is its node's ID

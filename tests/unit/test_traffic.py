@@ -12,7 +12,8 @@ WEB = '{"version": "1", "colour": "blue", "node": "%s", "slot": "%s", "container
     ("said", "answered", "node"),
     [
         (WEB % ("worker1", "3"), "web.3", "worker1"),
-        (WEB % ("worker1", "0"), "web.worker1", "worker1"),  # global mode
+        (WEB % ("worker1", "vmfjprpnmj8qwqscvcabs6nkx"), "web.worker1", "worker1"),  # global mode
+        (WEB % ("worker1", "0"), "web.worker1", "worker1"),
         (WEB % ("unknown", "3"), "web.3", ""),
         (WEB % ("unknown", "0"), "?", ""),
         ("<h1>It works! 200</h1>", "?", ""),
