@@ -2,7 +2,8 @@
 
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -28,6 +29,26 @@ def from_outside(lab: Lab, address: str) -> int:
 
 def from_node(node: Node, address: str) -> int:
     return node.run(f"{CURL} http://{address}", check=False, quiet=True).exit_code
+
+
+@contextmanager
+def counted(node: Node, source: Node) -> Iterator[Callable[[], int]]:
+    """Counts the packets of another node that reach this one."""
+    rule = f"INPUT --source {source.address}"
+    node.run(f"iptables --insert {rule}", quiet=True)
+    yield lambda: int(node.run("iptables -nvxL INPUT 1", quiet=True).stdout.split()[0])
+    node.run(f"iptables --delete {rule}", quiet=True)
+
+
+def test_no_packet_passes_a_cut(lab: Lab) -> None:
+    node, other = lab.node("worker1"), lab.node("worker2")
+    with counted(node, other) as heard, counted(other, node) as sent:
+        assert from_node(other, f"{node.address}:1") == from_node(node, f"{other.address}:1") == REFUSED
+        before = heard(), sent()
+        assert min(before) > 0
+        node.cut_off()
+        assert from_node(other, f"{node.address}:1") == from_node(node, f"{other.address}:1") == SILENT
+        assert (heard(), sent()) == before
 
 
 def test_a_node_that_is_cut_off_neither_hears_nor_is_heard(lab: Lab) -> None:

@@ -1,7 +1,9 @@
 """Published ports of nodes in a browser on this machine: through the engine, wherever it is."""
 
 import gc
+import hashlib
 import json
+import random
 import socket
 import subprocess
 import sys
@@ -92,6 +94,17 @@ def test_a_browser_that_has_said_all_still_gets_its_reply(node: Node) -> None:
         browser.sendall(b"GET /json HTTP/1.0\r\n\r\n")
         browser.shutdown(socket.SHUT_WR)
         assert b'"node": "worker1"' in read_all(browser)
+
+
+def test_a_service_hears_when_a_browser_has_said_all(lab: Lab) -> None:
+    node, said = lab.node("worker1"), random.Random(4).randbytes(2**20)
+    node.run(
+        "docker run -d --publish 8080:80 busybox nc -ll -p 80 -e sha256sum", quiet=True
+    )  # ends at the end
+    with relay.to(node, 8080) as link, connect(link) as browser:
+        browser.sendall(said)
+        browser.shutdown(socket.SHUT_WR)
+        assert read_all(browser).decode().split()[0] == hashlib.sha256(said).hexdigest()
 
 
 def test_a_port_where_nobody_listens_closes_the_connection(lab: Lab) -> None:
