@@ -35,6 +35,14 @@ def node(lab: Lab) -> Node:
     return found
 
 
+@pytest.fixture
+def silent(lab: Lab) -> Node:
+    """A node with something on port 8080 that takes connections, and never replies."""
+    found = lab.node("worker1")
+    found.run("docker run -d --publish 8080:80 busybox nc -ll -p 80 -e sleep infinity", quiet=True)
+    return found
+
+
 def left_running(lab: Lab) -> list[str]:
     """What of the relays' connections still runs where they enter the nodes' network."""
     processes = inside(service(lab, "registry"), "ps", "-o", "args").splitlines()
@@ -129,10 +137,9 @@ def test_a_lab_that_is_gone_closes_the_connection(lab: Lab) -> None:
             assert read_all(browser) == b""
 
 
-def test_closing_ends_connections_that_wait_for_a_reply(lab: Lab, node: Node) -> None:
-    node.run("docker pause task", quiet=True)  # takes connections, and never replies
+def test_closing_ends_connections_that_wait_for_a_reply(lab: Lab, silent: Node) -> None:
     threads, files = threading.active_count(), open_files()
-    with relay.to(node, 8080) as link, connect(link) as browser:
+    with relay.to(silent, 8080) as link, connect(link) as browser:
         browser.sendall(b"GET /json HTTP/1.0\r\n\r\n")
         assert eventually(lambda: left_running(lab), "the connection")
         link.close()
@@ -142,11 +149,10 @@ def test_closing_ends_connections_that_wait_for_a_reply(lab: Lab, node: Node) ->
     assert eventually(lambda: not left_running(lab), "the end of the connection")
 
 
-def test_connections_end_with_the_python_that_carried_them(lab: Lab, node: Node) -> None:
-    node.run("docker pause task", quiet=True)
+def test_connections_end_with_the_python_that_carried_them(lab: Lab, silent: Node) -> None:
     code = (
-        f"import urllib.request; from labkit import Lab, relay; "
-        f"urllib.request.urlopen(relay.to(Lab({lab.name!r}).node('worker1'), 8080).url)"
+        "import urllib.request; from labkit import Lab, relay; "
+        f"urllib.request.urlopen(relay.to(Lab({lab.name!r}).node({silent.name!r}), 8080).url)"
     )
     python = subprocess.Popen([sys.executable, "-c", code])
     assert eventually(lambda: left_running(lab), "the connection")
