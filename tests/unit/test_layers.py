@@ -12,8 +12,8 @@ PACKAGE = Path(__file__).parents[2] / "labkit"
 # From the bottom up. A package stands for its modules, which are then listed nowhere else.
 LAYERS = {
     "base": "errors state deadline console hint parallel lock system",
-    "pure": "composefile topology model film checks advice",
-    "docker": "engine execution running tunnel pipeline node bringup formation "
+    "pure": "composefile topology model film traffic checks advice",
+    "docker": "engine execution running tunnel pipeline node faults outside load relay bringup formation "
     "images bank dockerfile base_image",
     "sight": "events",
     "lab": "lab course status bundle",
