@@ -171,6 +171,8 @@ def start_containers(client: docker.DockerClient, topology: Topology, tags: dict
         if entry["State"] == "paused":
             api.unpause(entry["Id"])
         api.start(entry["Id"])  # does nothing to a container that runs
+        if service.is_node and entry["State"] in ("running", "paused"):
+            Node(entry["Id"], service.name, topology.lab).reconnect()
         return str(entry["Id"])
 
     def wait(service: Service) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from labkit import hint, jupyter_launcher, topology
-from labkit.errors import LabError, PortTaken
+from labkit.errors import LabError, PortTaken, SetupFailed
 from labkit.state import state_dir
 
 # No news pop-up over the notebook's corner, outputs that scrolling does not lose, terminals below the
@@ -88,10 +88,17 @@ def _course(own: Path | None) -> Path:
         )
     if own is None:
         return NOTEBOOKS
-    own.mkdir(parents=True, exist_ok=True)
-    for chapter in NOTEBOOKS.glob("*.ipynb"):
-        if not (own / chapter.name).exists():
-            shutil.copyfile(chapter, own / chapter.name)
+    try:
+        own.mkdir(parents=True, exist_ok=True)
+        for chapter in NOTEBOOKS.glob("*.ipynb"):
+            if not (own / chapter.name).exists():
+                shutil.copyfile(chapter, own / chapter.name)
+    except OSError as error:
+        raise SetupFailed(
+            f"the notebooks could not be copied to {own}",
+            evidence=[str(error)],
+            next_step=hint.command("start", "--notebooks", "ANOTHER_FOLDER"),
+        ) from None
     return own.resolve()
 
 

@@ -27,10 +27,15 @@ def entries(notebooks: Path, nodes: Iterable[str]) -> list[dict[str, Any]]:
 
 def title(notebook: Path) -> str:
     """A notebook's H1; where it has none, its file name."""
-    cells = json.loads(notebook.read_text())["cells"]
+    try:
+        cells = json.loads(notebook.read_text())["cells"]
+    except (
+        ValueError,
+        KeyError,
+    ):  # a learner's copy may be anything; JupyterLab tells them when they open it
+        cells = []
     texts = ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
-    found = next((match[1] for text in texts if (match := _TITLE.search(text))), notebook.stem)
-    return str(found)
+    return next((match[1] for text in texts if (match := _TITLE.search(text))), notebook.stem)
 
 
 def _entry(category: str, label: str, icon: str, command: str, **args: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import io
 import tarfile
 import threading
+from typing import Literal
 
 import docker
 from docker.models.containers import Container
@@ -13,6 +14,17 @@ from labkit.pipeline import Pipeline
 from labkit.running import DEFAULT_TIMEOUT, Result, run_on, write_through
 
 READY_TIMEOUT = 90.0
+
+FaultState = Literal["stopped", "paused", "cut off"]
+
+# As if the cable were pulled: packets vanish, nobody is told. In the table `mangle`: in `filter`, engines put
+# rules of their own before others. It sees what a node forwards for its tasks too. Rules live as long as the
+# node's network: a node that starts has none.
+_CABLE = ("PREROUTING --in-interface eth0 --jump DROP", "POSTROUTING --out-interface eth0 --jump DROP")
+_CHECK_COMMANDS, CUT_COMMANDS, RECONNECT_COMMANDS = (
+    tuple(f"iptables --wait --table mangle --{action} {rule}" for rule in _CABLE)
+    for action in ("check", "append", "delete")
+)
 
 
 class Node:
@@ -42,6 +54,12 @@ class Node:
             raise LabNotRunning(
                 f"{self.name} of lab '{self.lab}' is gone", next_step=hint.command("up", lab=self.lab)
             ) from None
+
+    @property
+    def address(self) -> str:
+        """The node's fixed address on the lab's network, also while it is stopped."""
+        (network,) = self.container.attrs["NetworkSettings"]["Networks"].values()
+        return str(network["IPAMConfig"]["IPv4Address"])
 
     @property
     def api(self) -> docker.APIClient:
@@ -119,3 +137,32 @@ class Node:
     def unpause(self) -> None:
         """Let a frozen node go on."""
         self.container.unpause()
+
+    def cut_off(self) -> None:
+        """Cut the node off the network, as a pulled cable does: no packet goes in or out, nobody is told.
+
+        Commands still reach it, through the outer engine. Twice is as good as once; a restart ends it.
+        """
+        pairs = zip(_CHECK_COMMANDS, CUT_COMMANDS, strict=True)
+        self.run("\n".join(f"{check} 2>/dev/null || {cut}" for check, cut in pairs), quiet=True)
+
+    def reconnect(self) -> None:
+        """Join a node that was cut off to the network again; does nothing to others."""
+        pairs = zip(_CHECK_COMMANDS, RECONNECT_COMMANDS, strict=True)
+        loops = (f"while {check} 2>/dev/null; do {undo}; done" for check, undo in pairs)
+        self.run("\n".join(loops), quiet=True)
+
+    @property
+    def fault(self) -> FaultState | None:
+        """Which fault the node is under: `stopped` (killed too), `paused`, `cut off`, or None.
+
+        Costs a look at the container, and one command on a node that runs. Raises LabNotRunning when the
+        container is gone.
+        """
+        status = self.container.status
+        if status == "paused":
+            return "paused"
+        if status != "running":
+            return "stopped"
+        cut = self.run(" || ".join(_CHECK_COMMANDS), check=False, quiet=True).exit_code == 0
+        return "cut off" if cut else None

@@ -11,7 +11,7 @@ from traitlets import List, Unicode
 _SHELL = """
 while :; do
     "$@"
-    printf '\\nThis terminal is not on %s any more. Press Enter to open it again. ' "$0"
+    printf '\\nThis terminal is not on %s now. Press Enter to open it there. ' "$0"
     read -r line || exit
 done
 """
@@ -31,8 +31,10 @@ class NodeTerminals(TerminalManager):
         name = kwargs.get("name")
         if name in self.terminals:
             return self.get(name)
-        if name in self.nodes:
-            kwargs["shell_command"] = command(self.lab, name)
+        # Not a login shell, which JupyterLab takes where it was not started from a terminal: that would set
+        # PATH anew, and not find labkit.
+        plain = [word for word in self.shell_command if word != "-l"]
+        kwargs["shell_command"] = command(self.lab, name) if name in self.nodes else plain
         return super().create(**kwargs)
 
 

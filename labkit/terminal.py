@@ -52,7 +52,7 @@ def open_shell(node: Node) -> int:
         node, ["bash", "-l"], env={"TERM": os.environ.get("TERM", "xterm")}, stdin=True, tty=True
     )
     try:
-        with _raw_mode(), _resizing(process):
+        with _raw_mode(), _resizing(process), _ending_with_the_terminal():
             while True:
                 ready, _, _ = select.select([sys.stdin, process], [], [])
                 if sys.stdin in ready:
@@ -84,6 +84,20 @@ def _raw_mode() -> Iterator[None]:
         yield
     finally:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+@contextlib.contextmanager
+def _ending_with_the_terminal() -> Iterator[None]:
+    """A terminal that is closed sends SIGHUP, which alone ends this process and not the one on the node."""
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGHUP, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @contextlib.contextmanager

@@ -1,10 +1,11 @@
 """What the engines of real swarms answered, from tests/data."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from labkit.model import Snapshot, parse, parse_engine
+from labkit.model import Engine, Snapshot, parse, parse_engine
 
 DATA = Path(__file__).parent / "data"
 
@@ -23,3 +24,53 @@ def recorded(name: str) -> Snapshot:
     if "error" in data:
         return Snapshot(engines={engine.name: engine for engine in engines}, quorum=False)
     return parse(engines, data["nodes"], data["services"], data["tasks"], data["networks"])
+
+
+def enlarged(nodes: int, tasks: int, services: Sequence[str] = ("api", "cache", "db", "web")) -> Snapshot:
+    """A swarm of any size, made of the recorded answers "three-nodes" and "services".
+
+    The first three nodes are managers; tasks run on the nodes in turn, and share the services in turn.
+    """
+    three, web = answers("three-nodes"), answers("services")
+    leader, worker = (
+        next(node for node in three["nodes"] if node["Description"]["Hostname"] == name)
+        for name in ("manager1", "worker1")
+    )
+    service = next(entry for entry in web["services"] if entry["Spec"]["Name"] == "web")
+    task = next(entry for entry in web["tasks"] if entry["ServiceID"] == service["ID"])
+    names = ["manager1", *(f"worker{number}" for number in range(1, nodes))]
+    managers = {"worker1", "worker2"} if nodes > 2 else set()
+    reachable = {"Reachability": "reachable", "Addr": "172.30.77.11:2377"}
+    replicas = {name: len(range(place, tasks, len(services))) for place, name in enumerate(services)}
+    return parse(
+        [Engine(name, "running", "active", name == "manager1" or name in managers) for name in names],
+        [leader]
+        + [
+            worker
+            | {"ID": name, "Description": {"Hostname": name}}
+            | (
+                {"Spec": worker["Spec"] | {"Role": "manager"}, "ManagerStatus": reachable}
+                if name in managers
+                else {}
+            )
+            for name in names[1:]
+        ],
+        [
+            service
+            | {
+                "ID": name,
+                "Spec": service["Spec"] | {"Name": name, "Mode": {"Replicated": {"Replicas": count}}},
+            }
+            for name, count in replicas.items()
+        ],
+        [
+            task
+            | {
+                "ID": f"task{number}",
+                "ServiceID": services[number % len(services)],
+                "Slot": number // len(services) + 1,
+                "NodeID": leader["ID"] if number % nodes == 0 else names[number % nodes],
+            }
+            for number in range(tasks)
+        ],
+    )

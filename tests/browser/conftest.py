@@ -1,13 +1,13 @@
 """A real JupyterLab (`labkit start`) in a real browser (Chromium). What tests use:
 
-`jupyterlab` (fixture, per test) -> JupyterLab, one page in a browser context of its own, in the light theme.
+`jupyterlab` (fixture, per test) -> JupyterLab, a page of its own, with everything as at a first start.
     The test fails on any error in the browser's console. The server is one for the session, on the tests'
     shared lab and on copies of the notebooks. Ask for `lab` (bare engines) or `swarm` too, to start anew.
 
 JupyterLab
     .page                                  Playwright's page, for all that is not here
     .folder                                the folder with the served notebooks
-    .open(path=None, *, workspace=None)    JupyterLab, with a file; workspace="default" is a learner's own
+    .open(path=None)                       JupyterLab, with a file of the folder
     .open_notebook(name) -> Notebook       opens it and waits for its kernel
     .open_cells([source, …], name="test.ipynb") -> Notebook      makes a notebook of code cells and opens it
     .notebook(name) -> Notebook            one that is open already
@@ -54,6 +54,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 
 from labkit import Lab
 from labkit.state import state_dir
@@ -62,9 +63,9 @@ from tests.browser.jupyterlab import ARTIFACTS, JupyterLab
 from tests.helpers import spawn, wait_for_line
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import BrowserContext
 
-_CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
+_CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-webgl")
 
 
 def pytest_runtest_setup() -> None:
@@ -87,22 +88,39 @@ class _Server:
     base: str
     token: str
     folder: Path
+    workspace: Path
+    first: str  # the workspace as it was at the first start
+
+    def clear(self) -> None:
+        """End all kernels and terminals, and forget what was open."""
+        for kind, key in (("sessions", "id"), ("terminals", "name")):
+            for entry in self._request("GET", kind).json():
+                self._request("DELETE", f"{kind}/{entry[key]}")
+        self.workspace.write_text(self.first)
+
+    def _request(self, method: str, path: str) -> requests.Response:
+        headers = {"Authorization": f"token {self.token}"}
+        answer = requests.request(method, f"{self.base}api/{path}", headers=headers, timeout=30)
+        answer.raise_for_status()
+        return answer
 
 
 @pytest.fixture(scope="session")
-def _browser() -> "Iterator[Browser]":
+def _browser() -> "Iterator[BrowserContext]":
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_browser(), args=_CHROMIUM)
-        yield browser
+        # One context for all: the server remembers the state, the browser only JupyterLab's own files.
+        yield browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
         browser.close()
 
 
 @pytest.fixture(scope="session")
 def _server(_shared_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Server]:
     shutil.rmtree(ARTIFACTS, ignore_errors=True)
-    shutil.rmtree(state_dir() / "workspaces" / _shared_lab.name, ignore_errors=True)
+    workspaces = state_dir() / "workspaces" / _shared_lab.name
+    shutil.rmtree(workspaces, ignore_errors=True)
     mine = tmp_path_factory.mktemp("jupyter")
     (mine / "jupyter_lab_config.json").write_text(json.dumps({"LabApp": {"expose_app_in_browser": True}}))
     folder = mine / "notebooks"
@@ -112,29 +130,31 @@ def _server(_shared_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Itera
         JUPYTER_DATA_DIR=str(mine / "data"),
     )
     found = wait_for_line(process, r"(http://127\.0\.0\.1:\d+/)lab\?token=([\w-]{40,})")
-    yield _Server(found[1], found[2], folder)
+    (workspace,) = workspaces.iterdir()
+    yield _Server(found[1], found[2], folder, workspace, workspace.read_text())
     process.terminate()
     process.communicate(timeout=30)
 
 
 @pytest.fixture
-def jupyterlab(_server: _Server, _browser: "Browser", request: pytest.FixtureRequest) -> Iterator[JupyterLab]:
-    """One page of a browser that knows nothing yet; `open…` it. Fails the test on errors in the console."""
-    context = _browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
+def jupyterlab(
+    _server: _Server, _browser: "BrowserContext", request: pytest.FixtureRequest
+) -> Iterator[JupyterLab]:
+    """A page with everything as at a first start; `open…` it. Fails the test on errors in the console."""
+    _server.clear()
     lab = JupyterLab(
-        page=context.new_page(),
+        page=_browser.new_page(),
         base=_server.base,
         token=_server.token,
         folder=_server.folder,
-        workspace=re.sub(r"\W+", "-", request.node.name).strip("-"),
     )
     yield lab
     if request.node.stash.get(_FAILED, False):
-        lab.screenshot(f"failed-{lab.workspace}")
+        lab.screenshot("failed-" + re.sub(r"\W+", "-", request.node.name).strip("-"))
     if lab.page.url.startswith(lab.base):
         lab.theme("light")  # a setting, which the next test would find
     errors = list(lab.errors)
-    context.close()
+    lab.page.close()
     assert not errors, "errors in the browser's console:\n" + "\n".join(errors)
 
 

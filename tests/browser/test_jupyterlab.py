@@ -12,7 +12,7 @@ NODES = [node.name for node in topology.load().nodes]
 
 
 def test_the_first_start_shows_chapters_nodes_and_the_table_of_contents(jupyterlab: JupyterLab) -> None:
-    jupyterlab.open(workspace="default")
+    jupyterlab.open()
     jupyterlab.page.locator("#table-of-contents").wait_for(state="visible")
     for node in NODES:
         jupyterlab.launcher_entry("Terminals on the nodes", node).wait_for()
@@ -21,7 +21,9 @@ def test_the_first_start_shows_chapters_nodes_and_the_table_of_contents(jupyterl
     jupyterlab.launcher_entry("Chapters", "Create a swarm").click()
     jupyterlab.notebook(CHAPTER)
     jupyterlab.page.locator("#table-of-contents").get_by_text("What is a swarm?").wait_for()
-    jupyterlab.screenshot("chapter-from-launcher")
+    for theme in ("dark", "light"):
+        jupyterlab.theme(theme)
+        jupyterlab.screenshot(f"chapter-{theme}")
 
 
 @pytest.mark.usefixtures("lab")
@@ -34,5 +36,23 @@ def test_chapter_1_runs_by_run_all(jupyterlab: JupyterLab) -> None:
         index for index in range(len(notebook.counts())) if "raises-exception" in notebook.tags(index)
     }
     assert notebook.failures().keys() == deliberate
-    notebook.output(8)
+    notebook.output(len(notebook.counts()) // 2)
     jupyterlab.screenshot("chapter-1")
+
+
+def test_the_kernel_restarts_and_forgets(jupyterlab: JupyterLab) -> None:
+    notebook = jupyterlab.open_cells(["seen = 'seen'", "print(seen)"])
+    notebook.run_all()
+    assert notebook.output_text(1) == "seen\n"
+    notebook.restart_kernel()
+    assert notebook.run(1) == "name 'seen' is not defined"
+    assert notebook.failures() == {1: "NameError: name 'seen' is not defined"}
+
+
+def test_a_fault_in_the_page_is_noticed(jupyterlab: JupyterLab) -> None:
+    jupyterlab.open()
+    with jupyterlab.page.expect_event("pageerror"):
+        jupyterlab.page.evaluate("console.error('seen to fail')")
+        jupyterlab.page.evaluate("(setTimeout(() => { throw new Error('not caught') }), null)")
+    assert jupyterlab.errors == ["seen to fail", "uncaught: not caught"]
+    jupyterlab.errors.clear()

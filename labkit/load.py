@@ -1,0 +1,135 @@
+"""A small load generator: requests that enter the swarm at published ports of nodes, and who answered."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+
+from labkit import engine, outside, traffic
+from labkit.errors import LabError
+from labkit.execution import STDOUT
+from labkit.node import Node
+from labkit.traffic import Answer
+
+# A line for each request. A curl each, because a connection that is kept always reaches the same task.
+_ASK = f"""
+port=$1 requests=$2 every=$3
+shift 3
+ask() {{
+    sent=0
+    until [ $sent = $requests ]; do
+        sent=$((sent + 1))
+        said=$(curl --silent --max-time {traffic.ANSWER_SECONDS} --write-out '{traffic.WRITE_OUT}' \
+            http://$2:$port/json | tr -c '\\040-\\176' ' ' | tail -c 1000)
+        printf '%s %s\\n' $1 "$said"
+        sleep $every
+    done
+}}
+exec 3<&0
+asking=
+for node; do
+    ask ${{node%=*}} ${{node#*=}} &
+    asking="$asking $!"
+done
+{{ cat <&3; kill 0; }} &
+wait $asking
+kill 0
+"""
+
+
+class Load:
+    """Requests under way: at all `nodes` at once, at each of them one after the other.
+
+    `requests` at each node, or without an end; `every` in seconds lies between two. `service` is the name of
+    the service that publishes `port`, for the names of its tasks. `sink` takes each answer as it comes, in a
+    thread of this load. Use it in a `with`, or call `stop`. Raises LabNotRunning when the lab does not run.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        port: int,
+        *,
+        service: str = "web",
+        requests: int | None = None,
+        every: float = 0.1,
+        sink: Callable[[Answer], None] | None = None,
+    ) -> None:
+        if not nodes:
+            raise LabError(
+                "no node for the requests to enter at", next_step="name one, such as lab.node('manager1')"
+            )
+        self._service, self._sink = service, sink
+        self._answers: list[Answer] = []
+        self._client = engine.client()
+        targets = [f"{node.name}={node.address}" for node in nodes]
+        counted = str(requests) if requests is not None else "endless"
+        self._process = outside.start(
+            self._client, nodes[0].lab, _ASK, str(port), counted, f"{every:g}", *targets
+        )
+        self._reader = threading.Thread(target=self._read, name="labkit-load", daemon=True)
+        self._reader.start()
+
+    @property
+    def answers(self) -> list[Answer]:
+        """What has come so far, in the order in which it came."""
+        return self._answers.copy()
+
+    @property
+    def running(self) -> bool:
+        return self._reader.is_alive()
+
+    def wait(self) -> list[Answer]:
+        """Wait for the last answer; return all. An interrupt stops the load."""
+        try:
+            self._reader.join()
+        finally:
+            self.stop()
+        return self.answers
+
+    def stop(self) -> list[Answer]:
+        """Send no more requests, give up those under way; return the answers. Twice is as good as once."""
+        self._process.close()
+        if threading.current_thread() is not self._reader:  # a sink may stop its load
+            self._reader.join()
+        self._client.close()
+        return self.answers
+
+    def __enter__(self) -> "Load":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _read(self) -> None:
+        rest = b""
+        try:
+            for data in self._output():
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    self._take(traffic.parse(line.decode(errors="replace"), self._service))
+        finally:
+            self._process.close()  # a sink that fails ends the load
+
+    def _output(self) -> Iterator[bytes]:
+        with contextlib.suppress(OSError, ValueError):  # `stop` has closed the connection
+            for stream, data in self._process.frames():
+                if stream == STDOUT:
+                    yield data
+
+    def _take(self, answer: Answer) -> None:
+        self._answers.append(answer)
+        if self._sink:
+            self._sink(answer)
+
+
+def send(
+    nodes: Sequence[Node], port: int, requests: int = 20, *, service: str = "web", every: float = 0
+) -> list[Answer]:
+    """Send `requests` to the published `port` of each node, all nodes at once; return what came back.
+
+    Raises LabNotRunning when the lab does not run. A request without an answer is no error but an `Answer`.
+    """
+    return Load(nodes, port, service=service, requests=requests, every=every).wait()
