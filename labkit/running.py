@@ -58,11 +58,25 @@ class Switch:
     """Stops a `run_on` from another thread: `run_on(…, switch=switch)`, then `switch.off()`. For one run."""
 
     def __init__(self) -> None:
-        self.output: queue.SimpleQueue[tuple[_Running, int, bytes] | _Running | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._calls: list[Callable[[], object]] = []
+        self.is_off = False
 
     def off(self) -> None:
         """Stop the run; one that has not begun yet stops when it begins. Twice is fine."""
-        self.output.put(None)
+        with self._lock:
+            self.is_off = True
+            calls, self._calls = self._calls, []
+        for call in calls:
+            call()
+
+    def when_off(self, call: Callable[[], object]) -> None:
+        """Let the switch make a call, at once if it is off already."""
+        with self._lock:
+            if not self.is_off:
+                self._calls.append(call)
+                return
+        call()
 
 
 def write_through(_node: str, stream: str, text: str) -> None:
@@ -86,7 +100,9 @@ def run_on(
     Raises as `Node.run` does; with several nodes the first failure in the order of `nodes`.
     CommandInterrupted when `switch` was turned off.
     """
-    output = (switch or Switch()).output
+    output: queue.SimpleQueue[tuple[_Running, int, bytes] | _Running | None] = queue.SimpleQueue()
+    if switch:
+        switch.when_off(lambda: output.put(None))
     deadline = Deadline(timeout)
     running: list[_Running] = []
     try:

@@ -4,6 +4,7 @@ import re
 from html import escape
 from itertools import groupby
 
+from labkit.checks import Verdict
 from labkit.errors import LabError
 
 KEPT_CHARACTERS = 20_000
@@ -54,6 +55,11 @@ def title(text: str) -> str:
 def note(text: str) -> str:
     """A quiet line of text; empty for none."""
     return f'<div class="labkit-note">{escape(text)}</div>' if text else ""
+
+
+def verdict(found: Verdict) -> str:
+    """A check's words; what does not hold may still come about."""
+    return f"{'✓' if found else '…'} {found.words}"
 
 
 def copy_button(text: str) -> str:

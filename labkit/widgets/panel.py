@@ -36,7 +36,8 @@ class Panel(ipywidgets.VBox):
         self.lab = lab
         self.title = title
         self.runner = Runner()
-        self._subscription: events.Subscription | None = None
+        self._open: list[Callable[[], None]] = []  # closes what is open while a page shows the widget
+        self._following = False
         self._lock = threading.RLock()  # frames come from the follower's thread, clicks from the kernel's
         self._note = ipywidgets.HTML()
         self.controls = ipywidgets.VBox(list(controls))
@@ -72,6 +73,15 @@ class Panel(ipywidgets.VBox):
         """Enable or disable the controls."""
         _enable(self.controls, enabled)
 
+    def say(self, text: str) -> None:
+        """Show a line of text below the controls."""
+        self._note.value = page.note(text)
+
+    def until_hidden(self, close: Callable[[], None]) -> None:
+        """Call this once when no page shows the widget any more; from a thread."""
+        with self._lock:
+            self._open.append(close)
+
     def announce(self, command: str, snapshot: Snapshot) -> None:
         """Show a command that is to run on a manager."""
         with contextlib.suppress(LabError):  # no manager answers: that is told when it runs
@@ -97,6 +107,10 @@ class Panel(ipywidgets.VBox):
         """Do it in a thread; errors are shown."""
         self.runner.start(self._then_look(work))
 
+    def start_work_instead(self, work: Work[object]) -> None:
+        """Stop what runs, then do it in a thread; errors are shown."""
+        self.runner.start_instead(self._then_look(work))
+
     # -- running ------------------------------------------------------------------------------------
 
     def _then_look(self, work: Work[T]) -> Work[T]:
@@ -114,26 +128,34 @@ class Panel(ipywidgets.VBox):
 
     def _take(self, snapshot: Snapshot, done: bool = False) -> None:
         with self._lock:
-            self._note.value = page.note(self.report(snapshot))
-            if done or not self.runner.busy:
+            self.say(self.report(snapshot))
+            if snapshot.quorum is not False and (done or not self.runner.busy):  # else nobody can tell
                 self.reflect(snapshot)
 
     def _frame(self, frame: Frame) -> None:
-        self._take(frame.snapshot)
+        try:
+            self._take(frame.snapshot)
+        except (LabError, *engine.ERRORS) as error:  # the lab is gone, or about to go
+            self._note.value = page.error(error)
 
     def _shown(self, change: "dict[str, int]") -> None:
         if not change["new"]:
             self._leave()
         elif self.follows:
             with self._lock:
-                self._subscription = self._subscription or events.subscribe(self.lab, self._frame)
+                if not self._following:
+                    self._following = True
+                    self.until_hidden(events.subscribe(self.lab, self._frame).close)
 
     def _leave(self) -> None:
         self.runner.stop()
         with self._lock:
-            subscription, self._subscription = self._subscription, None
-        if subscription:  # in a thread: it waits for the follower's threads
-            threading.Thread(target=subscription.close, name="labkit-leave", daemon=True).start()
+            closers, self._open = self._open, []
+            self._following = False
+        if closers:  # in a thread: they wait for the ends of others
+            threading.Thread(
+                target=lambda: [close() for close in closers], name="labkit-leave", daemon=True
+            ).start()
 
 
 def manager(snapshot: Snapshot) -> str:

@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import TypeVar
@@ -79,6 +80,18 @@ class Runner(ipywidgets.VBox):
         self._thread.start()
         return True
 
+    def start_instead(self, work: Work[object]) -> None:
+        """Stop what `start` has started, and start this after its end."""
+        previous = self._thread
+
+        def run() -> None:
+            self.stop()
+            if previous:
+                previous.join()
+            self.start(work)
+
+        threading.Thread(target=run, name="labkit-widget", daemon=True).start()
+
     def stop(self) -> None:
         """Stop what runs, on the node too. Does not wait for its end; fine when nothing runs."""
         self._stop.disabled = True
@@ -102,6 +115,7 @@ class Runner(ipywidgets.VBox):
     def _run(self, work: Work[T]) -> T:
         tail = page.Tail()
         self.result, self.error = None, None
+        started = time.monotonic()
         try:
             self._show_running()
             with _Painter(lambda: self._paint(tail)) as painter:
@@ -118,7 +132,7 @@ class Runner(ipywidgets.VBox):
             self.error = problem
             raise
         finally:
-            self._show_end()
+            self._show_end(time.monotonic() - started)
             _busy.discard(self)
             self.busy = False
         return result
@@ -132,19 +146,19 @@ class Runner(ipywidgets.VBox):
     def _paint(self, tail: page.Tail) -> None:
         self._output.value = page.output(tail.text, tail.dropped)
 
-    def _show_end(self) -> None:
+    def _show_end(self, seconds: float) -> None:
         self._stop.layout.display = "none"
         stopped = isinstance(self.error, CommandInterrupted | KeyboardInterrupt)
         if self.error and not stopped:
             self._error.value = page.error(self.error)
-        self._status.value = page.note("■ stopped" if stopped else _ended(self.result, self.error))
+        self._status.value = page.note("■ stopped" if stopped else _ended(self.result, self.error, seconds))
 
 
-def _ended(result: object, error: BaseException | None) -> str:
+def _ended(result: object, error: BaseException | None, seconds: float) -> str:
     mark = "✗" if error else "✓"
     if isinstance(result, Result):
         return f"{mark} exit {result.exit_code} · {result.duration:.1f} s · on {result.node}"
-    return f"{mark} {'failed' if error else 'done'}"
+    return f"{mark} {'failed' if error else 'done'} · {seconds:.1f} s"
 
 
 class _Painter:

@@ -9,6 +9,7 @@ from labkit import checks
 from labkit.errors import CommandTimedOut
 from labkit.model import Snapshot
 from labkit.running import Result, Sink, Switch
+from labkit.widgets import page
 from labkit.widgets.panel import Panel
 from labkit.widgets.runner import Work
 
@@ -51,8 +52,7 @@ class Scale(Panel):
             return f"There is no service {self.service} yet."
         if service and service.replicas is None:
             return f"{self.service} runs once on every node (global mode): it has no number of replicas."
-        verdict = checks.running(self.service, (service and service.replicas) or 0)(snapshot)
-        return f"{'✓' if verdict else '…'} {verdict.words}"
+        return page.verdict(checks.running(self.service, (service and service.replicas) or 0)(snapshot))
 
     def _moved(self, replicas: int) -> None:
         if replicas != self._replicas:  # the learner's doing, not the swarm's
