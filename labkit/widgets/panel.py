@@ -129,7 +129,8 @@ class Panel(ipywidgets.VBox):
     def _take(self, snapshot: Snapshot, done: bool = False) -> None:
         with self._lock:
             self.say(self.report(snapshot))
-            if snapshot.quorum is not False and (done or not self.runner.busy):  # else nobody can tell
+            waits = self.runner.next or (self.runner.busy and not done)
+            if not waits and snapshot.quorum is not False:  # without a quorum nobody can tell
                 self.reflect(snapshot)
 
     def _frame(self, frame: Frame) -> None:
@@ -178,6 +179,12 @@ def on_click(button: ipywidgets.Button, action: Callable[[], None]) -> ipywidget
     """Let a button do something; returns it."""
     button.on_click(lambda _: action())
     return button
+
+
+def in_a_row(toggle: ipywidgets.ToggleButtons) -> None:
+    """Lay out a toggle group beside its description."""
+    toggle.layout = ipywidgets.Layout(display="flex", flex_flow="row", width="auto")
+    toggle.style.button_width = "7em"
 
 
 def _enable(widget: ipywidgets.Widget, enabled: bool) -> None:

@@ -37,7 +37,7 @@ class Ports(Panel):
         self.requests = ipywidgets.BoundedIntText(requests, min=1, max=500, description="to each node")
         self.button = on_click(
             ipywidgets.Button(description="Send requests", icon="paper-plane", button_style="primary"),
-            lambda: self.start_work(self._sending(*self.port.value, self.requests.value)),
+            self._ask,
         )
         row = ipywidgets.HBox([self.port, self.requests, self.button], layout={"flex_flow": "row wrap"})
         super().__init__(lab, "Published ports", [self._links, row])
@@ -79,6 +79,10 @@ class Ports(Panel):
 
     def report(self, snapshot: Snapshot) -> str:
         return "" if published(snapshot) else "No service publishes a TCP port yet."
+
+    def _ask(self) -> None:
+        service, port = self.port.value
+        self.start_work(self._sending(service, port, self.requests.value))
 
     def _row(self, snapshot: Snapshot, service: str, port: Port) -> str:
         links = [
