@@ -17,7 +17,7 @@ LAYERS = {
     "plots": "plots",
     "docker": "engine execution running tunnel pipeline node faults outside load relay bringup formation "
     "images bank dockerfile base_image",
-    "sight": "events",
+    "sight": "events widgets",
     "lab": "lab course status bundle",
     "views": "magics",
     "entry": "cli jupyter jupyter_launcher node_terminals terminal testing labkit",
