@@ -103,16 +103,23 @@ def arrange(snapshot: Snapshot) -> Arrangement:
     names = sorted({*(node.name for node in snapshot.nodes), *snapshot.engines}, key=natural)
     tasks = sorted(snapshot.tasks, key=lambda task: (natural(task.service), task.slot, task.created))
     on = {name: [task for task in tasks if task.node == name] for name in names}
-    mixed = _mixed(tasks)
+    current = [task for task in tasks if snapshot.service(task.service)]  # not of removed services
+    mixed = _mixed(current)
     tiles = {name: _tiles(snapshot, on[name], mixed) for name in names}
     if max((len(column) for column in tiles.values()), default=0) > LONGEST:
         tiles = {name: _merged(column) for name, column in tiles.items()}
     return Arrangement(
         columns=tuple(
-            _column(snapshot.node(name), snapshot.engines.get(name), name, tiles[name], _failures(on[name]))
+            _column(
+                snapshot.node(name),
+                snapshot.engines.get(name),
+                name,
+                tiles[name],
+                _failures([task for task in current if task.node == name]),
+            )
             for name in names
         ),
-        waiting=_waiting(tasks),
+        waiting=_waiting(current),
         services=tuple(
             _entry(service, [task for task in tasks if task.service == service.name])
             for service in sorted(snapshot.services, key=lambda service: natural(service.name))

@@ -51,8 +51,10 @@ class Council:
             return "There is no swarm yet"
         if not self.quorum:
             return "The managers have lost their quorum"
+        if self.voters == 1:
+            return "One manager decides alone"
         if self.present == self.voters:
-            return f"{'The manager takes' if self.voters == 1 else f'All {self.voters} managers take'} part"
+            return f"All {self.voters} managers take part"
         return f"{self.present} of {counted(self.voters, 'manager')} take part"
 
     @property
@@ -71,7 +73,7 @@ class Council:
             return self._without_quorum()
         spare = self.present - self.majority
         if spare > 0:
-            said = f"Now {spare} may fail, and the swarm can still be changed."
+            said = f"{spare} more may fail, and the swarm can still be changed."
         elif self.voters == 1:
             said = "If it fails, the swarm cannot be changed; tasks that run go on."
         else:

@@ -21,7 +21,10 @@ def managers(snapshot: Snapshot, *, before: Snapshot | None = None, theme: Theme
     card = max((_WIDTH + _GAP) / count - _GAP, _NARROWEST)
     width = count * (card + _GAP) - _GAP
     lines = [part for line in council.meaning for part in wrap(line, width, 12, lines=3)]
-    height = (_BAR + _VOTE + 34 if council.members else _CARDS + 4) + 19 * len(lines) + 8
+    drawn = _CARDS
+    if council.members:
+        drawn = _BAR + _VOTE + 22 if council.sure else _CARDS + _CARD + 20
+    height = drawn + 19 * len(lines) + 12
     picture = Picture(width + 2 * _MARGIN, height, council.description, theme=theme)
     picture.write(_MARGIN, 28, council.title, size=15, bold=True)
     _draw_cards(picture, council, card)

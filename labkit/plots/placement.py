@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from labkit.model import Snapshot
 from labkit.plots.arrangement import LOST, Arrangement, Column, Entry, Waiting, arrange
-from labkit.plots.lettering import counted, fit, listed, width_of
+from labkit.plots.lettering import counted, fit, width_of
+from labkit.plots.narration import NOTES, narrate, title
 from labkit.plots.picture import Box, Picture
 from labkit.plots.theme import LIGHT, Paint, Theme, paints_of
 from labkit.plots.tiles import draw_tiles
@@ -16,10 +17,6 @@ _NARROWEST, _WIDEST = 136.0, 240.0
 _TITLE, _ENTRY, _HEAD, _STEP, _TILE, _FAILURE = 42.0, 40.0, 68.0, 29.0, 24.0, 32.0  # heights
 _ENTRY_WIDTH = 150.0
 _ROWS_AT_ONCE = 4  # columns grow by so many tiles: a live picture must not jump with each task
-_NOTES = {
-    None: "Each engine is on its own until one of them makes a swarm: docker swarm init.",
-    False: "Nobody can tell where the tasks are. Those on machines that are on go on running.",
-}
 _MOST_ENTRY_ROWS, _MOST_FAILURES, _MOST_WAITING, _MOST_LABELS = 3, 3, 4, 3
 
 
@@ -31,11 +28,10 @@ def placement(snapshot: Snapshot, *, theme: Theme = LIGHT) -> Picture:
     """
     plan = arrange(snapshot)
     layout = _Layout.of(plan)
-    picture = Picture(layout.width, layout.height, _description(snapshot.quorum, plan), theme=theme)
+    picture = Picture(layout.width, layout.height, narrate(snapshot.quorum, plan), theme=theme)
     paints = paints_of(snapshot)
-    picture.write(_MARGIN, 28, _title(snapshot.quorum, plan), size=15, bold=True)
-    note = _NOTES.get(snapshot.quorum, "")
-    picture.write(_MARGIN, 50, note, size=11.5, colour=theme.muted)
+    picture.write(_MARGIN, 28, title(snapshot.quorum, plan), size=15, bold=True)
+    picture.write(_MARGIN, 50, NOTES.get(snapshot.quorum, ""), size=11.5, colour=theme.muted)
     _draw_services(picture, layout, plan.services, paints)
     _draw_panels(picture, layout, plan)
     for place, column in enumerate(plan.columns):
@@ -57,7 +53,7 @@ def placement(snapshot: Snapshot, *, theme: Theme = LIGHT) -> Picture:
 
 def describe_placement(snapshot: Snapshot) -> str:
     """What `placement` shows, in words; the first sentence tells whether all tasks run."""
-    return _description(snapshot.quorum, arrange(snapshot))
+    return narrate(snapshot.quorum, arrange(snapshot))
 
 
 @dataclass(frozen=True)
@@ -81,6 +77,8 @@ class _Layout:
         rows = max((len(each.tiles) for each in plan.columns), default=0)
         rows = max(-(-rows // _ROWS_AT_ONCE), 1) * _ROWS_AT_ONCE
         failures = min(max((len(each.failures) for each in plan.columns), default=0), _MOST_FAILURES)
+        if not plan.columns:
+            return cls(columns, column, entries, board, board, board)
         tray = board + _HEAD + rows * _STEP + failures * _FAILURE + _PAD + _GAP
         waiting = min(max(len(plan.waiting), 1), _MOST_WAITING) if plan.services else 0
         return cls(
@@ -222,8 +220,10 @@ def _draw_tray(
         middle = top + height / 2 + 4
         picture.write(_MARGIN + _PAD, middle, "No task waits for a node", size=11, colour=theme.muted)
         return
-    title = f"{counted(sum(len(row.labels) for row in waiting), 'task')} waiting for a node"
-    picture.write(_MARGIN + _PAD, top + 18, title, size=11, bold=True, colour=theme.warn)
+    tasks = counted(sum(len(row.labels) for row in waiting), "task")
+    picture.write(
+        _MARGIN + _PAD, top + 18, f"{tasks} waiting for a node", size=11, bold=True, colour=theme.warn
+    )
     shown = waiting if len(waiting) <= _MOST_WAITING else waiting[: _MOST_WAITING - 1]
     chips: list[tuple[Box, str, str]] = []
     for place, row in enumerate(shown):
@@ -244,55 +244,3 @@ def _draw_tray(
     if len(shown) < len(waiting):
         rest = f"and {sum(len(row.labels) for row in waiting[len(shown) :])} more"
         picture.write(_MARGIN + _PAD, top + 42 + len(shown) * _STEP, rest, size=11, colour=theme.muted)
-
-
-def _title(quorum: bool | None, plan: Arrangement) -> str:
-    if quorum is None:
-        return "There is no swarm yet"
-    if not quorum:
-        return "The managers have lost their quorum"
-    if not plan.services:
-        return f"{counted(len(plan.columns), 'node')}, no services yet"
-    running, wanted = (sum(getattr(entry, name) for entry in plan.services) for name in ("running", "wanted"))
-    nodes = counted(sum(any(not tile.state for tile in column.tiles) for column in plan.columns), "node")
-    if running == wanted:
-        return f"All {counted(wanted, 'task')} run on {nodes}" if wanted else "No service wants a task"
-    return f"{running} of {counted(wanted, 'task')} run on {nodes}"
-
-
-def _description(quorum: bool | None, plan: Arrangement) -> str:
-    waiting = sum(len(row.labels) for row in plan.waiting)
-    failed = sum(failures.count for column in plan.columns for failures in column.failures)
-    down = [column.name for column in plan.columns if column.status == "down"]
-    troubles = [
-        _title(quorum, plan),
-        f"{listed(down)} {'is' if len(down) == 1 else 'are'} down" if down else "",
-        f"{counted(waiting, 'task')} {'waits' if waiting == 1 else 'wait'} for a node" if waiting else "",
-        f"{counted(failed, 'task')} failed" if failed else "",
-    ]
-    lines = [
-        "; ".join(filter(None, troubles)) + ".",
-        _NOTES.get(quorum, ""),
-        *(_of_column(column) for column in plan.columns),
-        *(f"Waiting for a node: {listed(row.labels)}, because {row.reason}." for row in plan.waiting),
-        *(_of_entry(entry) for entry in plan.services),
-    ]
-    return "\n".join(filter(None, lines))
-
-
-def _of_column(column: Column) -> str:
-    about = (column.role, column.part, column.status, column.availability, column.machine)
-    told = ", ".join(word for word in about if word and word != "active")
-    if not column.status:
-        return f"{column.name}: {told if column.machine else f'{told}, on'.removeprefix(', ')}."
-    tiles = listed([tile.words for tile in column.tiles]) or "no tasks"
-    failed = "".join(
-        f" Failed: {counted(failures.count, 'task')} of {failures.service}, the last by: {failures.reason}."
-        for failures in column.failures
-    )
-    return f"{column.name} ({told}): {tiles}.{failed}"
-
-
-def _of_entry(entry: Entry) -> str:
-    about = ", ".join(filter(None, [entry.image, entry.mode, entry.update]))
-    return f"Service {entry.name} ({about}): {entry.running} of {counted(entry.wanted, 'task')} run."
