@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ipywidgets import HTML, VBox
-from sidecar import Sidecar
+from sidecar.sidecar import Sidecar
 
 from labkit import events, hint, plots
 from labkit.film import Event, Frame
