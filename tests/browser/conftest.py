@@ -105,7 +105,7 @@ class _Server:
         return answer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _browser() -> "Iterator[BrowserContext]":
     from playwright.sync_api import sync_playwright
 
@@ -116,7 +116,7 @@ def _browser() -> "Iterator[BrowserContext]":
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _server(_shared_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Server]:
     shutil.rmtree(ARTIFACTS, ignore_errors=True)
     workspaces = state_dir() / "workspaces" / _shared_lab.name
