@@ -5,7 +5,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from ipywidgets import HTML, VBox
+import ipywidgets
 from sidecar.sidecar import Sidecar
 
 from labkit import events, hint, plots
@@ -31,8 +31,8 @@ class Board:
         self.lab = lab
         self._shown: Snapshot | None = None
         self._recent: deque[Event] = deque(maxlen=_RECENT)
-        self._picture, self._news = HTML(_view_count=0), HTML()
-        box = VBox([self._picture, self._news])
+        self._picture, self._news = ipywidgets.HTML(_view_count=0), ipywidgets.HTML()
+        box = ipywidgets.VBox([self._picture, self._news])
         box.layout.padding, box.layout.overflow = "8px 16px", "auto"
         title = "Swarm" if lab.name == hint.DEFAULT_LAB else f"Swarm {lab.name}"
         self._sidecar = Sidecar(title=title, anchor="split-right")
