@@ -86,7 +86,7 @@ def apply(node: Node, fault: Fault) -> None:
     if state is not None:
         raise LabError(
             f"{node.name} is {state} already, and a node can have one fault at a time",
-            next_step=f"bring it back first: {'; '.join(_of(state).undo_commands(node))}",
+            next_step=f"bring it back first: {'; '.join(of(state).undo_commands(node))}",
         )
     fault._apply(node)
 
@@ -94,9 +94,10 @@ def apply(node: Node, fault: Fault) -> None:
 def undo(node: Node) -> None:
     """Take every fault from a node, also those that came by hand, and wait until its engine answers."""
     while state := node.fault:
-        _of(state)._undo(node)
+        of(state)._undo(node)
     node.wait_ready()
 
 
-def _of(state: FaultState) -> Fault:
+def of(state: FaultState) -> Fault:
+    """The fault that brings a node into this state: for one without power, that it was shut down."""
     return next(fault for fault in CATALOGUE if fault.state == state)

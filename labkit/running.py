@@ -14,7 +14,7 @@ from docker.errors import APIError
 
 from labkit import advice, hint
 from labkit.deadline import Deadline
-from labkit.errors import CommandFailed, CommandTimedOut, LabNotRunning
+from labkit.errors import CommandFailed, CommandInterrupted, CommandTimedOut, LabNotRunning
 from labkit.execution import STDERR, Execution
 
 if TYPE_CHECKING:
@@ -54,6 +54,31 @@ class Result:
         return f"<{self.node}: exit {self.exit_code}, {self.duration:.2f} s>"
 
 
+class Switch:
+    """Stops a `run_on` from another thread: `run_on(…, switch=switch)`, then `switch.off()`. For one run."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._calls: list[Callable[[], object]] = []
+        self.is_off = False
+
+    def off(self) -> None:
+        """Stop the run; one that has not begun yet stops when it begins. Twice is fine."""
+        with self._lock:
+            self.is_off = True
+            calls, self._calls = self._calls, []
+        for call in calls:
+            call()
+
+    def when_off(self, call: Callable[[], object]) -> None:
+        """Let the switch make a call, at once if it is off already."""
+        with self._lock:
+            if not self.is_off:
+                self._calls.append(call)
+                return
+        call()
+
+
 def write_through(_node: str, stream: str, text: str) -> None:
     """Print output unchanged, colours and all, to this process's stream of the same name."""
     target = sys.stderr if stream == "stderr" else sys.stdout
@@ -68,12 +93,16 @@ def run_on(
     timeout: float = DEFAULT_TIMEOUT,
     check: bool = True,
     sink: Sink | None = None,
+    switch: Switch | None = None,
 ) -> list[Result]:
     """Run one command on several nodes at once; hand output to `sink` from the calling thread.
 
     Raises as `Node.run` does; with several nodes the first failure in the order of `nodes`.
+    CommandInterrupted when `switch` was turned off.
     """
-    output: queue.SimpleQueue[tuple[_Running, int, bytes] | _Running] = queue.SimpleQueue()
+    output: queue.SimpleQueue[tuple[_Running, int, bytes] | _Running | None] = queue.SimpleQueue()
+    if switch:
+        switch.when_off(lambda: output.put(None))
     deadline = Deadline(timeout)
     running: list[_Running] = []
     try:
@@ -85,6 +114,9 @@ def run_on(
                 item = output.get(timeout=deadline.left)
             except queue.Empty:
                 raise _timed_out([run for run in running if not run.done], timeout) from None
+            if item is None:
+                names = ", ".join(run.node.name for run in running)
+                raise CommandInterrupted(f"stopped, on {names} too")
             if isinstance(item, _Running):
                 left -= 1
                 for stream, text in item.finish():
@@ -114,7 +146,7 @@ class _Running:
         self,
         node: "Node",
         command: str,
-        output: "queue.SimpleQueue[tuple[_Running, int, bytes] | _Running]",
+        output: "queue.SimpleQueue[tuple[_Running, int, bytes] | _Running | None]",
     ) -> None:
         self.node, self.command, self.done = node, command, False
         self._text: dict[str, list[str]] = {"stdout": [], "stderr": []}
@@ -125,7 +157,7 @@ class _Running:
         self._reader = threading.Thread(target=self._read, args=(output,), daemon=True)
         self._reader.start()
 
-    def _read(self, output: "queue.SimpleQueue[tuple[_Running, int, bytes] | _Running]") -> None:
+    def _read(self, output: "queue.SimpleQueue[tuple[_Running, int, bytes] | _Running | None]") -> None:
         try:
             for number, data in self._process.frames():
                 output.put((self, number, data))

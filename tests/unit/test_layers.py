@@ -17,7 +17,8 @@ LAYERS = {
     "plots": "plots",
     "docker": "engine execution running tunnel pipeline node faults outside load relay bringup formation "
     "images bank dockerfile base_image",
-    "sight": "events widgets",
+    "sight": "events",
+    "widgets": "widgets",
     "lab": "lab course status bundle",
     "views": "magics",
     "entry": "cli jupyter jupyter_launcher node_terminals terminal testing labkit",
@@ -124,8 +125,8 @@ def test_plots_need_nothing_but_matplotlib(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_only_the_magics_import_ipython(module: str) -> None:
-    assert module == "magics" or not third_party(module) & {"IPython", "ipywidgets"}
+def test_only_magics_and_widgets_import_ipython(module: str) -> None:
+    assert unit(module) in ("magics", "widgets") or not third_party(module) & {"IPython", "ipywidgets"}
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if unit(module) in LAYERS["pure"].split()])

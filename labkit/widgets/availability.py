@@ -1,0 +1,68 @@
+"""A toggle for each node's availability."""
+
+import shlex
+from typing import TYPE_CHECKING
+
+import ipywidgets
+
+from labkit import checks
+from labkit.model import Node, Snapshot
+from labkit.running import Result
+from labkit.widgets import page
+from labkit.widgets.panel import Panel
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+CHOICES = ("active", "pause", "drain")
+_TOOLTIPS = (
+    "takes new tasks",
+    "takes no new tasks; those that it has run on",
+    "takes no new tasks; those that it has are moved away",
+)
+
+
+class Availability(Panel):
+    """Runs `docker node update --availability …` when a toggle is clicked; toggles are as the swarm is."""
+
+    def __init__(self, lab: "Lab") -> None:
+        self._actual: dict[str, str] = {}  # of the swarm
+        self.toggles: dict[str, ipywidgets.ToggleButtons] = {}
+        super().__init__(lab, "Availability of nodes")
+
+    def run(self, node: str, availability: str) -> Result:
+        """Change a node's availability. Raises what `Node.run` raises."""
+        return self.run_work(self.on(command(node, availability)))
+
+    def reflect(self, snapshot: Snapshot) -> None:
+        members = {node.name: node for name in snapshot.engines if (node := snapshot.node(name))}
+        self._actual = {name: node.availability for name, node in members.items()}
+        if members.keys() != self.toggles.keys():
+            self.toggles = {name: self._toggle(node) for name, node in members.items()}
+            self.controls.children = list(self.toggles.values())
+            self.announce(command("NODE", "|".join(CHOICES)), snapshot)
+        for name, toggle in self.toggles.items():
+            toggle.value = self._actual[name]
+
+    def report(self, snapshot: Snapshot) -> str:
+        return page.verdict(checks.nodes_ready(len(snapshot.engines))(snapshot))
+
+    def _toggle(self, node: Node) -> ipywidgets.ToggleButtons:
+        toggle = ipywidgets.ToggleButtons(
+            options=CHOICES, value=node.availability, description=node.name, tooltips=_TOOLTIPS
+        )
+        toggle.style.button_width = "7em"
+
+        def clicked(value: str) -> None:
+            toggle.icons = ["check" if choice == value else "" for choice in CHOICES]
+            if value != self._actual[node.name]:  # the learner's doing, not the swarm's
+                self.start_work(self.on(command(node.name, value)))
+
+        toggle.observe(lambda change: clicked(change["new"]), "value")
+        clicked(node.availability)
+        return toggle
+
+
+def command(node: str, availability: str) -> str:
+    """The command that changes a node's availability."""
+    return f"docker node update --availability {availability} {shlex.quote(node)}"

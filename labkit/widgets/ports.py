@@ -1,0 +1,158 @@
+"""The swarm's published ports: links that the learner's browser can follow, and requests to them."""
+
+import threading
+from collections import Counter
+from html import escape
+from typing import TYPE_CHECKING
+
+import ipywidgets
+
+from labkit import engine, images, relay
+from labkit.errors import CommandInterrupted, LabError
+from labkit.load import Load
+from labkit.model import Port, Snapshot
+from labkit.relay import Relay
+from labkit.running import Sink, Switch
+from labkit.traffic import ANSWER_SECONDS, Answer
+from labkit.widgets.panel import Panel, on_click
+from labkit.widgets.runner import Work
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+_users: "Counter[Relay]" = Counter()  # how many widgets show links through each
+_users_lock = threading.Lock()
+
+
+class Ports(Panel):
+    """Links to every published port by way of each node, and a button that sends requests to one.
+
+    The links live as long as a page shows the widget.
+    """
+
+    def __init__(self, lab: "Lab", *, requests: int = 20) -> None:
+        self._relays: set[Relay] = set()
+        self._links = ipywidgets.HTML()
+        self.port = ipywidgets.Dropdown(description="port")
+        self.requests = ipywidgets.BoundedIntText(requests, min=1, max=500, description="to each node")
+        self.button = on_click(
+            ipywidgets.Button(description="Send requests", icon="paper-plane", button_style="primary"),
+            lambda: self.start_work(self._sending(*self.port.value, self.requests.value)),
+        )
+        row = ipywidgets.HBox([self.port, self.requests, self.button], layout={"flex_flow": "row wrap"})
+        super().__init__(lab, "Published ports", [self._links, row])
+
+    def run(self, service: str, *, requests: int = 20) -> list[Answer]:
+        """Send requests to a service's published port, so many to each node; return what came back.
+
+        A request without an answer is no error. Raises LabError when the service publishes no TCP port.
+        """
+        ports = published(self.lab.snapshot())
+        found = next((port for name, port in ports if name == service), None)
+        if found is None:
+            raise LabError(
+                f"service {service} publishes no TCP port",
+                evidence=[f"{name} publishes {port.published}" for name, port in ports],
+                next_step="publish one: docker service update --publish-add published=8080,target=80 "
+                + service,
+            )
+        return self.run_work(self._sending(service, found, requests))
+
+    def url(self, node: str, port: Port) -> str:
+        """Where the learner's browser finds a node's published port, until no page shows this widget."""
+        with _users_lock:
+            found = relay.to(self.lab.node(node), port.published)
+            if found not in self._relays:
+                self._relays.add(found)
+                _users[found] += 1
+                self.until_hidden(lambda: self._give_up(found))
+        return found.url
+
+    def reflect(self, snapshot: Snapshot) -> None:
+        ports = published(snapshot)
+        options = [(f"{service}: {port.published}", (service, port)) for service, port in ports]
+        if tuple(options) != tuple(self.port.options):
+            self.port.options = options
+        self.enable(bool(options))
+        if self._view_count:
+            self._links.value = "".join(self._row(snapshot, *published) for published in ports)
+
+    def report(self, snapshot: Snapshot) -> str:
+        return "" if published(snapshot) else "No service publishes a TCP port yet."
+
+    def _row(self, snapshot: Snapshot, service: str, port: Port) -> str:
+        links = [
+            f'<a href="{escape(self.url(name, port))}" target="_blank" rel="noopener" class="labkit-button">'
+            f"{escape(name)}:{port.published}</a>"
+            for name in snapshot.engines
+            if port.mode != "host" or _runs_on(snapshot, service, name)
+        ]
+        way = "on each task's own node" if port.mode == "host" else "routing mesh"
+        return f'<div class="labkit-links">{escape(service)} <i>({way})</i> {" ".join(links)}</div>'
+
+    def _give_up(self, used: Relay) -> None:
+        with _users_lock:
+            self._relays.discard(used)
+            _users[used] -= 1
+            last = not _users[used]
+        if last:
+            used.close()
+
+    def _sending(self, service: str, port: Port, requests: int) -> Work[list[Answer]]:
+        def work(sink: Sink, switch: Switch) -> list[Answer]:
+            nodes = list(self.lab.nodes.values())
+            addresses = " ".join(node.address for node in nodes)
+            self.runner.announce("outside the swarm", _command(addresses, port, requests))
+
+            def say(answer: Answer) -> None:
+                sink(answer.entered, "stdout", f"{answer.entered} → {_said(answer)}\n")
+
+            with Load(nodes, port.published, service=service, requests=requests, every=0, sink=say) as load:
+                switch.when_off(load.stop)
+                answers = load.wait()
+            if switch.is_off:
+                raise CommandInterrupted("stopped; no more requests are sent")
+            if port.mode == "ingress" and any(answer.error for answer in answers):
+                sink("", "stdout", _why_unanswered())
+            return answers
+
+        return work
+
+
+def published(snapshot: Snapshot) -> list[tuple[str, Port]]:
+    """The services' published TCP ports."""
+    return [
+        (service.name, port)
+        for service in snapshot.services
+        for port in service.ports
+        if port.protocol == "tcp"
+    ]
+
+
+def _runs_on(snapshot: Snapshot, service: str, node: str) -> bool:
+    return any((task.service, task.node, task.state) == (service, node, "running") for task in snapshot.tasks)
+
+
+def _command(addresses: str, port: Port, requests: int) -> str:
+    return (
+        f"for i in $(seq {requests}); do for node in {addresses}; do "
+        f"curl --silent --max-time {ANSWER_SECONDS} http://$node:{port.published}/; done; done"
+    )
+
+
+def _said(answer: Answer) -> str:
+    if answer.error:
+        return answer.error
+    return f"{answer.answered} answered" + (f", on {answer.node}" if answer.node else "")
+
+
+def _why_unanswered() -> str:
+    """The kernel's part in missing answers of the routing mesh, by name; empty when it is complete."""
+    probes = engine.examine(images.installed_tag(engine.client(), "node"))
+    (probe,) = [probe for probe in probes if probe.key == "ip_vs"]
+    if probe.ok:
+        return ""
+    return (
+        "\nThe routing mesh needs ip_vs, and the kernel of the engine's machine does not have it: "
+        f"{probe.found}.\nTry: {probe.advice}\n"
+    )

@@ -1,0 +1,200 @@
+"""Runs one command at a time and shows it: the command line, its output as it comes, how it ended."""
+
+import atexit
+import contextlib
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import TypeVar
+
+import ipywidgets
+from traitlets import Bool
+
+from labkit.errors import CommandInterrupted, LabBusy
+from labkit.running import Result, Sink, Switch, failure
+from labkit.widgets import page
+
+T = TypeVar("T")
+Work = Callable[[Sink, Switch], T]
+"""What a runner runs: hands its output to the sink, ends with CommandInterrupted when the switch goes off."""
+
+_PAINT_SECONDS = 0.1
+_EXIT_SECONDS = 4.0  # JupyterLab gives a kernel that it restarts five
+
+_busy: "weakref.WeakSet[Runner]" = weakref.WeakSet()
+
+
+class Runner(ipywidgets.VBox):
+    """The lower part of every widget: command line, stop button, status, output, error.
+
+    `busy` (a trait) tells whether it runs something; `result` and `error` are of the last run.
+    """
+
+    busy = Bool(False)
+
+    def __init__(self) -> None:
+        self.result: object = None
+        self.error: BaseException | None = None
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._switch = Switch()
+        self._line, self._output, self._error = (ipywidgets.HTML() for _ in range(3))
+        self._status = ipywidgets.HTML()
+        self._stop = ipywidgets.Button(
+            description="Stop", icon="stop", tooltip="Stop the command on the node", disabled=True
+        )
+        self._stop.layout.display = "none"
+        self._stop.on_click(lambda _: self.stop())
+        bar = ipywidgets.HBox([self._stop, self._status], layout={"align_items": "center"})
+        super().__init__([self._line, bar, self._output, self._error])  # type: ignore[no-untyped-call]
+
+    def announce(self, where: str, command: str) -> None:
+        """Show the command that is to run, as one types it on `where`."""
+        self._line.value = page.command_line(where, command)
+
+    def run(self, work: Work[T]) -> T:
+        """Run it in this thread; show what it says and how it ended.
+
+        Raises what it raises, CommandFailed for a `Result` with an exit code other than 0, LabBusy while
+        this runner runs something else.
+        """
+        self._claim()
+        return self._run(work)
+
+    def start(self, work: Work[object]) -> bool:
+        """Run it in a thread of its own; errors are shown, and kept in `error`.
+
+        False, and nothing done, while this runner runs something else.
+        """
+        try:
+            self._claim()
+        except LabBusy:
+            return False
+
+        def run() -> None:
+            with contextlib.suppress(Exception):  # it is shown; there is nobody here to raise it to
+                self._run(work)
+
+        self._thread = threading.Thread(target=run, name="labkit-widget", daemon=True)
+        self._thread.start()
+        return True
+
+    def start_instead(self, work: Work[object]) -> None:
+        """Stop what `start` has started, and start this after its end."""
+        previous = self._thread
+
+        def run() -> None:
+            self.stop()
+            if previous:
+                previous.join()
+            self.start(work)
+
+        threading.Thread(target=run, name="labkit-widget", daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop what runs, on the node too. Does not wait for its end; fine when nothing runs."""
+        self._stop.disabled = True
+        self._switch.off()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for the end of what `start` has started."""
+        if self._thread and self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    def _claim(self) -> None:
+        with self._lock:
+            if self.busy:
+                raise LabBusy(
+                    "this widget runs a command already", next_step="wait for its end, or stop it first"
+                )
+            self.busy = True  # who observes it disables the controls
+            self._switch = Switch()
+            _busy.add(self)
+
+    def _run(self, work: Work[T]) -> T:
+        tail = page.Tail()
+        self.result, self.error = None, None
+        started = time.monotonic()
+        try:
+            self._show_running()
+            with _Painter(lambda: self._paint(tail)) as painter:
+
+                def sink(_node: str, _stream: str, text: str) -> None:
+                    tail.add(text)
+                    painter.touch()
+
+                result = work(sink, self._switch)
+            self.result = result
+            if isinstance(result, Result) and result.exit_code:
+                raise failure(result)
+        except BaseException as problem:
+            self.error = problem
+            raise
+        finally:
+            self._show_end(time.monotonic() - started)
+            _busy.discard(self)
+            self.busy = False
+        return result
+
+    def _show_running(self) -> None:
+        self._output.value, self._error.value = "", ""
+        self._status.value = page.note("… runs")
+        self._stop.disabled = False
+        self._stop.layout.display = None
+
+    def _paint(self, tail: page.Tail) -> None:
+        self._output.value = page.output(tail.text, tail.dropped)
+
+    def _show_end(self, seconds: float) -> None:
+        self._stop.layout.display = "none"
+        stopped = isinstance(self.error, CommandInterrupted | KeyboardInterrupt)
+        if self.error and not stopped:
+            self._error.value = page.error(self.error)
+        self._status.value = page.note("■ stopped" if stopped else _ended(self.result, self.error, seconds))
+
+
+def _ended(result: object, error: BaseException | None, seconds: float) -> str:
+    mark = "✗" if error else "✓"
+    if isinstance(result, Result):
+        return f"{mark} exit {result.exit_code} · {result.duration:.1f} s · on {result.node}"
+    return f"{mark} {'failed' if error else 'done'} · {seconds:.1f} s"
+
+
+class _Painter:
+    """Calls `paint` after a `touch`, ten times a second at most, from a thread of its own, and at the end."""
+
+    def __init__(self, paint: Callable[[], None]) -> None:
+        self._paint = paint
+        self._touched, self._closed = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._work, name="labkit-painter", daemon=True)
+
+    def touch(self) -> None:
+        """There is something new to paint."""
+        self._touched.set()
+
+    def __enter__(self) -> "_Painter":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+        self._touched.set()
+        self._thread.join()
+        self._paint()
+
+    def _work(self) -> None:
+        while self._touched.wait() and not self._closed.is_set():
+            self._touched.clear()
+            self._paint()
+            self._closed.wait(_PAINT_SECONDS)
+
+
+@atexit.register
+def _stop_all() -> None:
+    """A kernel that ends leaves no command on a node."""
+    runners = list(_busy)
+    for runner in runners:
+        runner.stop()
+    for runner in runners:
+        runner.join(_EXIT_SECONDS)

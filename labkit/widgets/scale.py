@@ -1,0 +1,76 @@
+"""A slider for a service's number of replicas."""
+
+import shlex
+from typing import TYPE_CHECKING
+
+import ipywidgets
+
+from labkit import checks
+from labkit.errors import CommandTimedOut
+from labkit.model import Snapshot
+from labkit.running import Result, Sink, Switch
+from labkit.widgets import page
+from labkit.widgets.panel import Panel
+from labkit.widgets.runner import Work
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+
+class Scale(Panel):
+    """Runs `docker service scale` when the slider is released; the slider is where the swarm is.
+
+    The command waits until all tasks run and have run for 5 s. After `timeout` seconds it is stopped, and
+    told what the tasks wait for: the order stands nevertheless.
+    """
+
+    def __init__(self, lab: "Lab", service: str, *, maximum: int = 12, timeout: float = 60) -> None:
+        self.service, self.timeout = service, timeout
+        self._replicas: int | None = None  # of the swarm
+        self.slider = ipywidgets.IntSlider(
+            min=0, max=maximum, description="replicas", continuous_update=False, layout={"width": "100%"}
+        )
+        super().__init__(lab, f"Scale {service}", [self.slider])
+        self.slider.observe(lambda change: self._moved(change["new"]), "value")
+
+    def run(self, replicas: int) -> Result:
+        """Scale the service and wait until it is so. Raises what `Node.run` raises."""
+        return self.run_work(self._scaling(replicas))
+
+    def reflect(self, snapshot: Snapshot) -> None:
+        service = snapshot.service(self.service)
+        self._replicas = service.replicas if service else None
+        self.enable(self._replicas is not None)
+        if self._replicas is not None:
+            self.slider.max = max(self.slider.max, self._replicas)
+            self.slider.value = self._replicas
+            self.announce(command(self.service, self._replicas), snapshot)
+
+    def report(self, snapshot: Snapshot) -> str:
+        service = snapshot.service(self.service)
+        if snapshot.quorum and service is None:
+            return f"There is no service {self.service} yet."
+        if service and service.replicas is None:
+            return f"{self.service} runs once on every node (global mode): it has no number of replicas."
+        return page.verdict(checks.running(self.service, (service and service.replicas) or 0)(snapshot))
+
+    def _moved(self, replicas: int) -> None:
+        if replicas != self._replicas:  # the learner's doing, not the swarm's
+            self.start_work(self._scaling(replicas))
+
+    def _scaling(self, replicas: int) -> Work[Result]:
+        scale = self.on(command(self.service, replicas), timeout=self.timeout)
+
+        def explained(sink: Sink, switch: Switch) -> Result:
+            try:
+                return scale(sink, switch)
+            except CommandTimedOut as error:
+                error.add_evidence(str(checks.running(self.service, replicas)(self.lab.snapshot())))
+                raise
+
+        return explained
+
+
+def command(service: str, replicas: int) -> str:
+    """The command that scales a service."""
+    return f"docker service scale {shlex.quote(f'{service}={replicas}')}"
