@@ -132,12 +132,15 @@ def _container_words(action: str, attributes: Json) -> str:
 
 def _change_words(action: str, attributes: Json) -> str:
     """`availability active → drain`, or `update` when the event does not say what has changed."""
+    values = {
+        key: str(value).partition("@")[0] for key, value in attributes.items()
+    }  # images without digests
     changes = [
-        f"{name} {attributes[f'{name}.old']} → {attributes[f'{name}.new']}"
-        if attributes.get(f"{name}.old")
-        else f"{name} {attributes[f'{name}.new']}"
+        f"{name} {values[f'{name}.old']} → {values[f'{name}.new']}"
+        if values.get(f"{name}.old")
+        else f"{name} {values[f'{name}.new']}"
         for name in _UPDATED
-        if f"{name}.new" in attributes
+        if f"{name}.new" in values
     ]
     told = {"create": "created", "remove": "removed", "update": "changed"}.get(action, action)
     return ", ".join(changes).replace("updatestate", "update") or told

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[2] / "labkit"
 # From the bottom up. A package stands for its modules, which are then listed nowhere else.
 LAYERS = {
     "base": "errors state deadline console hint parallel lock system",
-    "pure": "composefile topology model film checks advice",
+    "pure": "composefile topology model film history healing checks advice",
     "docker": "engine execution running tunnel pipeline node bringup formation "
     "images bank dockerfile base_image",
     "lab": "lab course status bundle",
