@@ -68,7 +68,7 @@ class Service:
 
     `networks` are names; `vips` maps a network's name to the service's virtual address there. `update` is
     the state of the last update (`updating`, `paused`, `completed`, `rollback_completed`, …), empty when
-    there was none.
+    there was none. `created` in seconds of the epoch.
     """
 
     id: str
@@ -80,6 +80,7 @@ class Service:
     vips: Mapping[str, str] = field(default_factory=dict)
     update: str = ""
     update_message: str = ""
+    created: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -219,6 +220,7 @@ def _service(entry: Json, networks: Mapping[str, str]) -> Service:
         },
         update=update.get("State", ""),
         update_message=update.get("Message", ""),
+        created=seconds(entry["CreatedAt"]),
     )
 
 

@@ -1,6 +1,7 @@
 """labkit's layers: what a module imports is on its own layer or below, and few may import what is special."""
 
 import ast
+import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -12,7 +13,8 @@ PACKAGE = Path(__file__).parents[2] / "labkit"
 # From the bottom up. A package stands for its modules, which are then listed nowhere else.
 LAYERS = {
     "base": "errors state deadline console hint parallel lock system",
-    "pure": "composefile topology model film history healing checks advice",
+    "pure": "composefile topology model film history healing traffic checks advice",
+    "plots": "plots",
     "docker": "engine execution running tunnel pipeline node bringup formation "
     "images bank dockerfile base_image",
     "lab": "lab course status bundle",
@@ -111,6 +113,13 @@ def test_no_module_imports_itself_by_a_detour() -> None:
 def test_only_the_docker_layer_imports_docker(module: str) -> None:
     names = {name for name in imported(MODULES[module]) if name.partition(".")[0] in DOCKER}
     assert names == set()
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if unit(module) == "plots"])
+def test_plots_need_nothing_but_matplotlib(module: str) -> None:
+    """No engine, no notebook; nor pyplot, whose figures stay for the life of the process."""
+    assert third_party(module) - sys.stdlib_module_names <= {"labkit", "matplotlib", "numpy"}
+    assert not {name for name in imported(MODULES[module]) if name.startswith("matplotlib.pyplot")}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labkit.model import Engine, Node, Service, Snapshot, Task, parse, parse_engine
+from labkit.model import Engine, Node, Service, Snapshot, Task, parse, parse_engine, seconds
 from tests.recorded import answers, recorded
 
 WORKER1 = Node(
@@ -42,7 +42,13 @@ def test_a_manager_has_its_role_and_its_status() -> None:
 def test_services_have_names_images_and_replicas() -> None:
     services = {service.name: service for service in recorded("services").services}
     assert services.keys() == {"web", "everywhere", "pending"}
-    assert services["web"] == Service(id="hfx9xyqj485sud9wjswyprnhp", name="web", image="base:1", replicas=4)
+    assert services["web"] == Service(
+        id="hfx9xyqj485sud9wjswyprnhp",
+        name="web",
+        image="base:1",
+        replicas=4,
+        created=seconds("2026-11-23T05:40:53.603566218Z"),
+    )
     assert services["everywhere"].replicas is None
 
 

@@ -1,0 +1,61 @@
+"""Words in pictures: how wide they are, how they are shortened, how lists and numbers read."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.ft2font import LoadFlags
+
+FONT = "DejaVu Sans"  # comes with matplotlib, and is wider than what browsers show instead of it
+_MEASURED = 100  # points: advances grow in proportion
+
+
+@lru_cache(maxsize=4096)
+def _advance(letter: str, bold: bool) -> float:
+    font = get_font(findfont(FontProperties(family=FONT, weight="bold" if bold else "normal")))
+    if not font.get_char_index(ord(letter)):
+        return 1.0  # no letter of this font; some other font has it, at most so wide
+    font.set_size(_MEASURED, 72)
+    return font.load_char(ord(letter), flags=LoadFlags.NO_HINTING).linearHoriAdvance / 65536 / _MEASURED
+
+
+def width_of(words: str, size: float, *, bold: bool = False) -> float:
+    """The width of a line of text in points, without kerning, which only makes it narrower."""
+    return size * sum(_advance(letter, bold) for letter in words)
+
+
+def fit(words: str, width: float, size: float, *, bold: bool = False) -> str:
+    """The words, cut with an ellipsis where they are wider than `width` points."""
+    if width_of(words, size, bold=bold) <= width:
+        return words
+    while words and width_of(f"{words}…", size, bold=bold) > width:
+        words = words[:-1]
+    return f"{words.rstrip()}…"
+
+
+def wrap(words: str, width: float, size: float, *, lines: int) -> list[str]:
+    """The words in at most `lines` lines of `width` points; the last is cut where there are more."""
+    found: list[str] = [""]
+    for word in words.split():
+        longer = f"{found[-1]} {word}".strip()
+        if width_of(longer, size) <= width or not found[-1] or len(found) == lines:
+            found[-1] = longer
+        else:
+            found.append(word)
+    return [fit(line, width, size) for line in found]
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A key for sorting names as people count: worker2 before worker10."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 task`, `2 tasks`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,117 @@
+"""Colours: of the page in its two themes, of services and of nodes."""
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from labkit.model import Snapshot
+from labkit.plots.lettering import natural
+
+
+@dataclass(frozen=True)
+class Theme:
+    """The colours of a picture, each a hex code that stands for nothing else in it.
+
+    `paper` is behind everything, `panel` behind a group; `ink` and `muted` are for words, `line` for edges;
+    `good`, `warn` and `bad` for words and marks. All words are readable on both grounds (WCAG AA, 4.5 : 1).
+    """
+
+    name: str
+    paper: str
+    panel: str
+    ink: str
+    muted: str
+    line: str
+    good: str
+    warn: str
+    bad: str
+
+    def colours(self) -> dict[str, str]:
+        """The colours by their names."""
+        return {name: value for name, value in vars(self).items() if name != "name"}
+
+
+LIGHT = Theme(
+    name="light",
+    paper="#fefefe",
+    panel="#f2f4f7",
+    ink="#1b1f24",
+    muted="#57606a",
+    line="#c9d1d9",
+    good="#17713a",
+    warn="#855700",
+    bad="#b8232c",
+)
+DARK = Theme(
+    name="dark",
+    paper="#212121",
+    panel="#2d3239",
+    ink="#f0f3f6",
+    muted="#b4bcc6",
+    line="#59626d",
+    good="#5fd07f",
+    warn="#e9b44c",
+    bad="#ff8f87",
+)
+
+
+@dataclass(frozen=True)
+class Paint:
+    """A colour for a surface, and the one for words on it. The same in both themes."""
+
+    fill: str
+    text: str
+
+
+_DARK_TEXT, _LIGHT_TEXT = "#101214", "#ffffff"
+# Okabe and Ito, "Color Universal Design" (2008): distinguishable with any kind of colour vision. Their black
+# would be lost on a dark page: grey stands for it.
+_SERVICES = (
+    Paint("#e69f00", _DARK_TEXT),
+    Paint("#0072b2", _LIGHT_TEXT),
+    Paint("#009e73", _DARK_TEXT),
+    Paint("#cc79a7", _DARK_TEXT),
+    Paint("#9aa1ab", _DARK_TEXT),
+    Paint("#d55e00", _DARK_TEXT),
+    Paint("#f0e442", _DARK_TEXT),
+    Paint("#56b4e9", _DARK_TEXT),
+)
+# Paul Tol, "muted" (technical note SRON/EPS/TN/09-002): also made for all eyes, and not the services' hues.
+_NODES = (
+    Paint("#882255", _LIGHT_TEXT),
+    Paint("#44aa99", _DARK_TEXT),
+    Paint("#ddcc77", _DARK_TEXT),
+    Paint("#332288", _LIGHT_TEXT),
+    Paint("#cc6677", _DARK_TEXT),
+    Paint("#88ccee", _DARK_TEXT),
+    Paint("#999933", _DARK_TEXT),
+    Paint("#117733", _LIGHT_TEXT),
+    Paint("#aa4499", _LIGHT_TEXT),
+)
+
+
+def service_paints(names: Iterable[str]) -> dict[str, Paint]:
+    """The services' colours; `names` from the oldest service to the youngest.
+
+    A name has a colour of its own wherever it appears; when an older service has taken it, the next free one.
+    So a new service changes no colour of another. More than eight share colours: words must tell them apart.
+    """
+    taken: dict[str, int] = {}
+    for name in dict.fromkeys(names):
+        first = zlib.crc32(name.encode())
+        uses = list(taken.values())
+        order = [(first + step) % len(_SERVICES) for step in range(len(_SERVICES))]
+        taken[name] = min(order, key=uses.count)
+    return {name: _SERVICES[place] for name, place in taken.items()}
+
+
+def paints_of(snapshot: Snapshot) -> dict[str, Paint]:
+    """The colours of a snapshot's services, and of removed services that still have tasks."""
+    oldest_first = sorted(snapshot.services, key=lambda service: (service.created, service.name))
+    removed = sorted({task.service for task in snapshot.tasks})
+    return service_paints([*(service.name for service in oldest_first), *removed])
+
+
+def node_paints(names: Iterable[str]) -> dict[str, Paint]:
+    """The nodes' colours, by their place in the order of their names."""
+    return {name: _NODES[place % len(_NODES)] for place, name in enumerate(sorted(set(names), key=natural))}
