@@ -46,29 +46,46 @@ def dip_words(dip: Dip) -> str:
     return f"{low}, healed after {dip.seconds:.1f} s" if dip.loss else f"{low} for {dip.seconds:.1f} s"
 
 
-def _headline(film: Film) -> str:
-    found = dips(film)
-    if losses := [dip for dip in found if dip.loss]:
-        return _dip_sentence(max(losses, key=lambda dip: math.inf if dip.seconds is None else dip.seconds))
-    if found:
-        return _dip_sentence(max(found, key=lambda dip: dip.desired - dip.lowest))
+def title_words(film: Film) -> str:
+    """The conclusion in a few words."""
+    if worst := _worst(film):
+        return _short(worst)
     for service, steps in counts(film).items():
         first, last = steps[0], steps[-1]
         if first.running != last.running:
-            return f"{service} went from {first.running} to {counted(last.running, 'running task')}."
+            return f"{service} went from {first.running} to {counted(last.running, 'running task')}"
     if any(life.ending for life in lives(film)):
-        return "Tasks were replaced, and no service ever ran fewer than desired."
-    return "Nothing changed: every task went on as it was."
+        return "Tasks were replaced, never fewer ran than desired"
+    return "Nothing changed: every task went on as it was"
+
+
+def _headline(film: Film) -> str:
+    worst = _worst(film)
+    return _dip_sentence(worst) if worst else f"{title_words(film)}."
+
+
+def _worst(film: Film) -> Dip | None:
+    """The dip to tell first: of the losses the one that took longest, else the deepest."""
+    found = dips(film)
+    losses = [dip for dip in found if dip.loss]
+    if losses:
+        return max(losses, key=lambda dip: math.inf if dip.seconds is None else dip.seconds)
+    return max(found, key=lambda dip: dip.desired - dip.lowest, default=None)
+
+
+def _short(dip: Dip) -> str:
+    if not dip.loss:
+        span = f"for {dip.seconds:.1f} s" if dip.seconds is not None else "until the film ended"
+        return f"{dip.service} fell to {dip.lowest} of {dip.desired} tasks {span}"
+    if dip.seconds is None:
+        return f"{dip.service} had not healed when the film ended"
+    return f"{dip.service} healed after {dip.seconds:.1f} s"
 
 
 def _dip_sentence(dip: Dip) -> str:
-    low, cause = f"{dip.lowest} of {dip.desired}", f" ({dip.cause})" if dip.cause else ""
-    if not dip.loss:
-        span = f"for {dip.seconds:.1f} s" if dip.seconds is not None else "until the film ended"
-        return f"{dip.service} fell to {low} running tasks {span}{cause}."
-    if dip.seconds is None:
-        return f"{dip.service} had not healed when the film ended: {low} tasks ran{cause}."
-    return f"{dip.service} healed after {dip.seconds:.1f} s; {low} tasks ran in between{cause}."
+    low = f"; {dip.lowest} of {dip.desired} tasks ran in between" if dip.loss else ""
+    cause = f" ({dip.cause})" if dip.cause else ""
+    return f"{_short(dip)}{low}{cause}."
 
 
 def _counts_words(film: Film) -> Iterator[str]:

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from labkit.film import Film
 from labkit.healing import Cause, Dip, causes, dips
 from labkit.history import Count, Life, blind, counts, lives
-from labkit.plots.film_words import describe_timeline, dip_words, nothing_words
+from labkit.plots.film_words import describe_timeline, dip_words, nothing_words, title_words
 from labkit.plots.lettering import counted, fit, width_of
 from labkit.plots.phases import draw_failure, draw_phase, phase_words
 from labkit.plots.picture import Picture
 from labkit.plots.rows import Row, bars, choose_rows
-from labkit.plots.theme import LIGHT, Paint, Theme, node_paints, paints_of
+from labkit.plots.theme import LIGHT, Paint, Theme, node_paints, service_paints
 
 __all__ = ["describe_timeline", "timeline"]
 
-_WIDTH, _LEFT, _RIGHT = 780.0, 116.0, 762.0  # points; the time axis goes from left to right
+_WIDTH, _LEFT, _RIGHT = 780.0, 116.0, 700.0  # points; the time axis goes from left to right
 _HEAD, _STRIP = 20.0, 30.0  # of a service's running count: the line of words, and the curve
 _ROWS, _CAUSES = 30, 12  # more would not be readable
 _BADGE = 16.0
@@ -30,6 +30,7 @@ class _Drawing:
     theme: Theme
     film: Film
     nodes: dict[str, Paint]
+    services: dict[str, Paint]
 
     def x(self, moment: float) -> float:
         """From a moment to points."""
@@ -65,7 +66,8 @@ def timeline(film: Film, *, theme: Theme = LIGHT) -> Picture:
 
     picture = Picture(_WIDTH, height, describe_timeline(film), theme=theme)
     nodes = node_paints(node.name for frame in film for node in frame.snapshot.nodes)
-    drawing = _Drawing(picture, theme, film, nodes)
+    ages = sorted({(service.created, service.name) for frame in film for service in frame.snapshot.services})
+    drawing = _Drawing(picture, theme, film, nodes, service_paints(name for _, name in ages))
     _draw_title(drawing, everyone)
     _draw_axis(drawing, strips_top, axis)
     _draw_causes(drawing, shown, strips_top - 2, axis, key)
@@ -91,16 +93,16 @@ def _height(row: Row, lane: float) -> float:
 
 
 def _draw_title(drawing: _Drawing, everyone: Sequence[Life]) -> None:
-    picture, seconds = drawing.picture, drawing.film.end - drawing.film.start
-    picture.write(16, 26, f"Tasks over {seconds:.1f} seconds", size=14, bold=True)
-    x = _RIGHT
+    picture = drawing.picture
+    x = _WIDTH - 16
     for name in sorted({life.task.node for life in everyone if life.task.node}, reverse=True):
         x -= width_of(name, 11)
-        picture.write(x, 26, name, size=11)
+        picture.write(x, 27, name, size=11)
         x -= 18
         paint = drawing.nodes.get(name)
-        picture.boxes([(x, 16, 12, 12)], fill=paint.fill if paint else drawing.theme.muted, radius=3)
+        picture.boxes([(x, 17, 12, 12)], fill=paint.fill if paint else drawing.theme.muted, radius=3)
         x -= 16
+    picture.write(16, 28, fit(title_words(drawing.film), x - 16, 15, bold=True), size=15, bold=True)
 
 
 def _draw_axis(drawing: _Drawing, top: float, axis: float) -> None:
@@ -156,7 +158,7 @@ def _draw_causes(drawing: _Drawing, shown: Sequence[Cause], top: float, axis: fl
             colour=theme.muted,
             align="right",
         )
-        picture.write(_LEFT + 44, y, fit(cause.words, _RIGHT - _LEFT - 44, 10), size=10)
+        picture.write(_LEFT + 44, y, fit(cause.words, _WIDTH - _LEFT - 60, 10), size=10)
 
 
 def _draw_strip(
@@ -164,8 +166,7 @@ def _draw_strip(
 ) -> None:
     """The running count as a curve, the desired one dashed, dips bracketed above."""
     picture, theme = drawing.picture, drawing.theme
-    paint = paints_of(drawing.film.frames[-1].snapshot).get(service)
-    fill = paint.fill if paint else theme.muted
+    fill = drawing.services[service].fill
     most = max(max(step.running, step.desired) for step in steps) or 1
     base = top + _HEAD + _STRIP
 
@@ -234,6 +235,9 @@ def _draw_row(drawing: _Drawing, row: Row, top: float, lane: float, versions: di
                     draw_phase(
                         picture, phase.kind, (left, y, max(right - left, 0.5), lane), paint, said, size
                     )
+            if not life.ending and life.task.node:
+                words = fit(life.task.node, _WIDTH - _RIGHT - 16, size)
+                picture.write(_RIGHT + 8, y + lane / 2 + size * 0.36, words, size=size, colour=theme.muted)
             if life.ending == "failed":
                 draw_failure(picture, drawing.x(life.end), y + lane / 2)
             if solid := bars(life):
