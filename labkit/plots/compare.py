@@ -28,7 +28,7 @@ def compare(prediction: Mapping[str, int], actual: Mapping[str, int], *, theme: 
     picture.boxes([(_LEFT, 44, 20, 9)], edge=theme.muted, width=1.2, radius=2, dashed=True)
     picture.write(_LEFT + 26, 52, "you expected", size=10, colour=theme.muted)
     picture.boxes([(_LEFT + 120, 44, 20, 9)], fill=_REAL, radius=2)
-    picture.write(_LEFT + 146, 52, "what is so", size=10, colour=theme.muted)
+    picture.write(_LEFT + 146, 52, "what happened", size=10, colour=theme.muted)
     most = max(*prediction.values(), *actual.values(), 1)
     for place, label in enumerate(shown):
         expected, real, top = prediction.get(label, 0), actual.get(label, 0), 66 + place * _ROW
@@ -55,7 +55,7 @@ def describe_compare(prediction: Mapping[str, int], actual: Mapping[str, int]) -
     right = [f"{label} {actual.get(label, 0)}" for label in labels if label not in wrong]
     lines = [f"{_title(prediction, actual)}."]
     lines += [
-        f"{label}: you expected {prediction.get(label, 0)}, and it is {actual.get(label, 0)}."
+        f"{label}: you expected {prediction.get(label, 0)}, there are {actual.get(label, 0)}."
         for label in wrong
     ]
     if right:

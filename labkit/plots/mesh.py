@@ -1,11 +1,11 @@
 """The routing mesh at work: where requests entered, and which tasks answered."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from labkit.plots.lettering import counted, fit, listed, natural
 from labkit.plots.picture import Picture
-from labkit.plots.theme import LIGHT, Theme, node_paints
+from labkit.plots.theme import LIGHT, Paint, Theme, node_paints
 from labkit.traffic import Answer
 
 _WIDTH, _MARGIN, _LEFT = 780.0, 16.0, 120.0  # points
@@ -37,7 +37,7 @@ def mesh(answers: Sequence[Answer], *, theme: Theme = LIGHT) -> Picture:
     if not answers:
         return picture
     step = min((_WIDTH - _MARGIN - _LEFT - (_LOST if lost else 0)) / max(len(columns), 1), 110.0)
-    _draw_heads(picture, columns, step)
+    _draw_heads(picture, columns, node_paints([*entered, *(node for node, _ in columns if node)]), step)
     picture.write(_MARGIN, top - 9, "entered at", size=10, colour=theme.muted)
     most = max(cells.values(), default=1)
     for row, node in enumerate(entered):
@@ -73,12 +73,13 @@ def mesh(answers: Sequence[Answer], *, theme: Theme = LIGHT) -> Picture:
 
 def describe_mesh(answers: Sequence[Answer]) -> str:
     """Who answered what, the conclusion first."""
-    lines = [f"{_title(answers)}."]
-    for node in sorted({answer.entered for answer in answers}, key=natural):
-        mine = Counter(answer.answered for answer in answers if answer.entered == node and answer.answered)
+    lines, columns = [f"{_title(answers)}."], _columns(answers)
+    for entered in sorted({answer.entered for answer in answers}, key=natural):
+        mine = [answer for answer in answers if answer.entered == entered and answer.answered]
+        counts = Counter(_column(answer, columns) for answer in mine)
+        said = [f"{_named(task) if task else node} ({counts[node, task]})" for node, task in columns]
         if mine:
-            said = listed([f"{_named(task)} {mine[task]} times" for task in sorted(mine, key=natural)])
-            lines.append(f"Entered at {node}, answered by {said}.")
+            lines.append(f"Entered at {entered}, answered by {listed(said)}.")
     return "\n".join([*lines, *(f"{words}." for words in _reasons(answers))])
 
 
@@ -133,11 +134,12 @@ def _column(answer: Answer, columns: Sequence[tuple[str, str]]) -> tuple[str, st
     return (answer.node, answer.answered if any(task for _, task in columns) else "")
 
 
-def _draw_heads(picture: Picture, columns: Sequence[tuple[str, str]], step: float) -> None:
+def _draw_heads(
+    picture: Picture, columns: Sequence[tuple[str, str]], paints: Mapping[str, Paint], step: float
+) -> None:
     """The tasks' names, under the name and in the colour of their node."""
     theme = picture.theme
     nodes = list(dict.fromkeys(node for node, _ in columns))
-    paints = node_paints(node for node in nodes if node)
     for node in nodes:
         places = [place for place, column in enumerate(columns) if column[0] == node]
         left, width = _LEFT + places[0] * step, len(places) * step - 4
