@@ -76,10 +76,15 @@ class Picture(Figure):
                 PathCollection(shapes, facecolors=fill, edgecolors=edge, linewidths=width, linestyles=style)
             )
 
-    def line(self, points: Sequence[tuple[float, float]], *, colour: str, width: float = 1) -> None:
+    def line(
+        self, points: Sequence[tuple[float, float]], *, colour: str, width: float = 1, dashed: bool = False
+    ) -> None:
         """A line through points."""
         shape = Outline([*points])
-        self._place(PathCollection([shape], facecolors="none", edgecolors=colour, linewidths=width))
+        style = (0, (3, 2)) if dashed else "solid"
+        self._place(
+            PathCollection([shape], facecolors="none", edgecolors=colour, linewidths=width, linestyles=style)
+        )
 
     def write(
         self,
