@@ -54,7 +54,7 @@ class Council:
         if self.voters == 1:
             return "One manager decides alone"
         if self.present == self.voters:
-            return f"All {self.voters} managers take part"
+            return f"{'Both' if self.voters == 2 else f'All {self.voters}'} managers take part"
         return f"{self.present} of {counted(self.voters, 'manager')} take part"
 
     @property
