@@ -3,7 +3,7 @@
 import pytest
 from matplotlib.textpath import TextPath
 
-from labkit.plots.lettering import counted, fit, listed, natural, width_of, wrap
+from labkit.plots.lettering import counted, fit, fit_name, listed, natural, width_of, wrap
 
 
 @pytest.mark.parametrize("bold", [False, True])
@@ -28,6 +28,17 @@ def test_words_that_do_not_fit_are_cut(width: float) -> None:
     cut = fit("no such image: registry.example.com/web:1", width, 12)
     assert cut.endswith("…")
     assert len(cut) == 1 or width_of(cut, 12) <= width
+
+
+@pytest.mark.parametrize(
+    ("name", "end"), [("a-long-name.12", "….12"), ("a-long-name × 3", "… × 3"), ("a-long-name", "…")]
+)
+def test_a_tasks_name_keeps_its_number(name: str, end: str) -> None:
+    assert fit_name(name, 200, 12) == name
+    cut = fit_name(name, 60, 12)
+    assert cut.startswith("a-")
+    assert cut.endswith(end)
+    assert width_of(cut, 12) <= 60
 
 
 def test_lines_are_broken_between_words() -> None:
