@@ -9,7 +9,7 @@ from labkit.plots.theme import Paint
 
 _LEAVING = ("stopping", "lost")  # dashed: the swarm no longer counts on them
 _LABEL, _ASIDE, _SIDE = 12.0, 10.5, 8.0  # sizes of words, and the space beside them
-_MOST_ASIDE = 0.62  # of a tile's width
+_MOST_ASIDE = 0.54  # of a tile's width, where not all fits
 
 
 def draw_tiles(picture: Picture, tiles: Sequence[tuple[Box, Tile]], paints: Mapping[str, Paint]) -> None:
@@ -49,7 +49,8 @@ def _aside(box: Box, tile: Tile) -> tuple[str, Box]:
     left, top, width, height = box
     image = tile.image.rpartition("/")[2]  # what tells images of one service apart
     both = " · ".join(filter(None, [image, tile.state]))
-    words = both if width_of(both, _ASIDE) <= width * _MOST_ASIDE else tile.state or image
-    words = fit(words, width * _MOST_ASIDE, _ASIDE)
+    roomy = width_of(both, _ASIDE) + width_of(tile.label, _LABEL) + 4 * _SIDE <= width
+    words = both if roomy else tile.state or image
+    words = words if roomy else fit(words, width * _MOST_ASIDE, _ASIDE)
     room = width_of(words, _ASIDE) + 10
     return words, (left + width - room - 4, top + 4, room, height - 8)
