@@ -11,7 +11,15 @@ Json = Mapping[str, Any]
 
 _SERVICE_NAME = "com.docker.swarm.service.name"
 _TASK_NAME = "com.docker.swarm.task.name"
-_UPDATED = ("state", "availability", "role", "replicas", "image", "updatestate")
+_CHANGES = ("state", "availability", "role", "replicas", "image")
+_UPDATES = {
+    "updating": "its rolling update begins",
+    "paused": "its update is paused",
+    "completed": "its update is complete",
+    "rollback_started": "it rolls back",
+    "rollback_paused": "its rollback is paused",
+    "rollback_completed": "it is rolled back",
+}
 
 
 @dataclass(frozen=True)
@@ -83,9 +91,12 @@ def parse_event(node: str, entry: Json) -> Event | None:
         case "container":
             kind, subject = "container", str(attributes.get("name", ""))
             words = f"container {subject} on {node}: {_container_words(action, attributes)}"
-        case "node" | "service" | "network" as kind:
+        case "node" | "service" | "network" as kind if entry.get("scope") == "swarm":
+            told = _change_words(action, attributes)
+            if not told:
+                return None
             subject, node = str(attributes.get("name", "")), ""
-            words = f"{kind} {subject}: {_change_words(action, attributes)}"
+            words = f"{kind} {subject}: {told}"
         case _:
             return None
     return Event(_moment(entry), kind, action, subject, node, words)
@@ -133,13 +144,16 @@ def _container_words(action: str, attributes: Json) -> str:
 
 
 def _change_words(action: str, attributes: Json) -> str:
-    """`availability active → drain`, or `update` when the event does not say what has changed."""
-    changes = [
-        f"{name} {attributes[f'{name}.old']} → {attributes[f'{name}.new']}"
-        if attributes.get(f"{name}.old")
-        else f"{name} {attributes[f'{name}.new']}"
-        for name in _UPDATED
-        if f"{name}.new" in attributes
-    ]
-    told = {"create": "created", "remove": "removed", "update": "changed"}.get(action, action)
-    return ", ".join(changes).replace("updatestate", "update") or told
+    """`availability active → drain`; empty for a change that the event does not tell."""
+    if action != "update":
+        return {"create": "created", "remove": "removed"}.get(action, action)
+    pairs = [(name, attributes.get(f"{name}.old"), attributes.get(f"{name}.new")) for name in _CHANGES]
+    told = [f"{name} {_plain(old)} → {_plain(new)}" for name, old, new in pairs if old and new]
+    if state := attributes.get("updatestate.new"):
+        told.append(_UPDATES.get(state, f"its update is {state}"))
+    return ", ".join(told)
+
+
+def _plain(value: str) -> str:
+    """An image without the digest that the swarm adds; anything else as it is."""
+    return value.partition("@")[0]

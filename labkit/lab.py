@@ -8,6 +8,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 from labkit import bank, bringup, engine, events, formation, hint, images, lock, model, pipeline
 from labkit.checks import Check, Verdict
@@ -28,6 +29,9 @@ from labkit.node import Node
 from labkit.running import run_on
 from labkit.topology import LAB_NAME, LAB_NAME_RULE
 
+if TYPE_CHECKING:
+    from labkit.widgets.board import Board
+
 _PULL_SECONDS = 600.0
 _LISTS = ("/nodes", "/services", "/tasks", "/networks")  # what a snapshot is made of
 
@@ -43,6 +47,7 @@ class Lab:
         if not LAB_NAME.fullmatch(self.name):
             raise LabError(f"'{self.name}' is no lab name", next_step=f"use {LAB_NAME_RULE}")
         self._nodes: dict[str, Node] = {}
+        self._spokesman = ""
 
     def __repr__(self) -> str:
         return f"<Lab {self.name}>"
@@ -208,9 +213,11 @@ class Lab:
             for name, (_, state) in found.items()
         ]
         managers = [found[engine.name][0] for engine in engines if engine.manager]
-        for manager in managers:
+        # First the one that answered last: one that is cut off keeps us waiting.
+        for manager in sorted(managers, key=lambda node: node.name != self._spokesman):
             lists = pipeline.ask([manager], *_LISTS, timeout=timeout)[manager.name]
             if lists and all(answer.status == 200 for answer in lists):
+                self._spokesman = manager.name
                 return model.parse(engines, *(answer.body for answer in lists))
         return Snapshot(
             engines={engine.name: engine for engine in engines}, quorum=False if managers else None
@@ -223,6 +230,12 @@ class Lab:
         with events.subscribe(self, film.frames.append):
             yield film
         film.frames.append(Frame(time.time(), self.snapshot()))
+
+    def board(self) -> "Board":
+        """The live board beside the notebook, one for the lab: docked anew, or the one that is open."""
+        from labkit.widgets.board import board  # ipywidgets costs a second, which the command line saves
+
+        return board(self)
 
     def wait(self, *wanted: Check, timeout: float = 60) -> Snapshot:
         """Wait until every check holds in one snapshot, and return it.

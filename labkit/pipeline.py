@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from labkit.node import Node
 
 API_VERSION = "v1.45"  # of Docker 26.1, which the node image has
-DEFAULT_TIMEOUT = 30.0
+DEFAULT_TIMEOUT = 10.0
 ERRORS = (OSError, HTTPException, ValueError, docker.errors.DockerException)
 
 

@@ -1,6 +1,7 @@
 """What the engines of real swarms answered, from tests/data."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,25 @@ from typing import Any
 from labkit.model import Engine, Snapshot, parse, parse_engine
 
 DATA = Path(__file__).parent / "data"
+RECORDINGS = [
+    "three-nodes",
+    "services",
+    "overlays",
+    "half-updated",
+    "pending-and-failed",
+    "three-managers",
+    "drained",
+    "manager-unreachable",
+    "quorum-lost",
+]
+NO_SWARM = Snapshot(
+    {
+        "manager1": Engine("manager1", "running", "inactive"),
+        "worker1": Engine("worker1", "exited"),
+        "worker2": Engine("worker2", "paused"),
+    }
+)
+EMPTY = Snapshot({})
 
 
 def answers(name: str) -> dict[str, Any]:
@@ -29,7 +49,7 @@ def recorded(name: str) -> Snapshot:
 def enlarged(nodes: int, tasks: int, services: Sequence[str] = ("api", "cache", "db", "web")) -> Snapshot:
     """A swarm of any size, made of the recorded answers "three-nodes" and "services".
 
-    The first three nodes are managers; tasks run on the nodes in turn, and share the services in turn.
+    The first three nodes are managers; every node runs tasks of every service.
     """
     three, web = answers("three-nodes"), answers("services")
     leader, worker = (
@@ -41,7 +61,8 @@ def enlarged(nodes: int, tasks: int, services: Sequence[str] = ("api", "cache", 
     names = ["manager1", *(f"worker{number}" for number in range(1, nodes))]
     managers = {"worker1", "worker2"} if nodes > 2 else set()
     reachable = {"Reachability": "reachable", "Addr": "172.30.77.11:2377"}
-    replicas = {name: len(range(place, tasks, len(services))) for place, name in enumerate(services)}
+    round_ = nodes * len(services)  # of tasks that give each node one of each service
+    shares = [services[number % round_ // nodes] for number in range(tasks)]
     return parse(
         [Engine(name, "running", "active", name == "manager1" or name in managers) for name in names],
         [leader]
@@ -61,14 +82,14 @@ def enlarged(nodes: int, tasks: int, services: Sequence[str] = ("api", "cache", 
                 "ID": name,
                 "Spec": service["Spec"] | {"Name": name, "Mode": {"Replicated": {"Replicas": count}}},
             }
-            for name, count in replicas.items()
+            for name, count in Counter(shares).items()
         ],
         [
             task
             | {
                 "ID": f"task{number}",
-                "ServiceID": services[number % len(services)],
-                "Slot": number // len(services) + 1,
+                "ServiceID": shares[number],
+                "Slot": number // round_ * nodes + number % nodes + 1,
                 "NodeID": leader["ID"] if number % nodes == 0 else names[number % nodes],
             }
             for number in range(tasks)

@@ -106,10 +106,9 @@ def service_paints(names: Iterable[str]) -> dict[str, Paint]:
 
 
 def paints_of(snapshot: Snapshot) -> dict[str, Paint]:
-    """The colours of a snapshot's services, and of removed services that still have tasks."""
+    """The colours of a snapshot's services."""
     oldest_first = sorted(snapshot.services, key=lambda service: (service.created, service.name))
-    removed = sorted({task.service for task in snapshot.tasks})
-    return service_paints([*(service.name for service in oldest_first), *removed])
+    return service_paints(service.name for service in oldest_first)
 
 
 def node_paints(names: Iterable[str]) -> dict[str, Paint]:

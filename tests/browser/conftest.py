@@ -1,7 +1,7 @@
 """A real JupyterLab (`labkit start`) in a real browser (Chromium). What tests use:
 
 `jupyterlab` (fixture, per test) -> JupyterLab, a page of its own, with everything as at a first start.
-    The test fails on any error in the browser's console. The server is one for the session, on the tests'
+    The test fails on any error in the browser's console. The server is one for all tests, on the tests'
     shared lab and on copies of the notebooks. Ask for `lab` (bare engines) or `swarm` too, to start anew.
 
 JupyterLab
@@ -11,7 +11,7 @@ JupyterLab
     .open_notebook(name) -> Notebook       opens it and waits for its kernel
     .open_cells([source, …], name="test.ipynb") -> Notebook      makes a notebook of code cells and opens it
     .notebook(name) -> Notebook            one that is open already
-    .terminal(name) -> Terminal            one that is open already
+    .terminal(name) -> Terminal            one that is open already; a node's terminal has its name
     .launcher_entry(section, label) -> Locator
     .menu("Run", "Run All Cells")          the menu bar
     .execute(command, **args)              one of JupyterLab's commands
@@ -105,7 +105,7 @@ class _Server:
         return answer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _browser() -> "Iterator[BrowserContext]":
     from playwright.sync_api import sync_playwright
 
@@ -116,7 +116,7 @@ def _browser() -> "Iterator[BrowserContext]":
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _server(_shared_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Server]:
     shutil.rmtree(ARTIFACTS, ignore_errors=True)
     workspaces = state_dir() / "workspaces" / _shared_lab.name

@@ -174,16 +174,12 @@ class Notebook:
 
     def run(self, index: int, seconds: float = SECONDS) -> str:
         """Run one code cell, wait until it is done, and return its output's text."""
-        before = self.ask("cells[wanted].model.executionCount", index)
         self.ask(
             "(panel.content.activeCellIndex = panel.content.widgets.indexOf(cells[wanted]), true)", index
         )
+        self.lab.execute("notebook:clear-cell-output")  # and with it an old execution count
         self.lab.menu("Run", "Run Selected Cell")
-        self.wait_for(
-            "(count => count && count !== wanted[1] && idle())(cells[wanted[0]].model.executionCount)",
-            [index, before],
-            seconds,
-        )
+        self.wait_for("cells[wanted].model.executionCount && idle()", index, seconds)
         return self.output_text(index)
 
     def restart_kernel(self) -> None:

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "labkit"
 # From the bottom up. A package stands for its modules, which are then listed nowhere else.
 LAYERS = {
     "base": "errors state deadline console hint parallel lock system",
-    "pure": "composefile topology model film traffic checks advice",
+    "pure": "composefile topology model film history healing traffic checks advice",
     "plots": "plots",
     "docker": "engine execution running tunnel pipeline node faults outside load relay bringup formation "
     "images bank dockerfile base_image",

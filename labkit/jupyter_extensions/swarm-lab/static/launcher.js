@@ -1,4 +1,5 @@
-// Swarm Lab in JupyterLab: launcher entries, and elements in outputs that open a terminal on a node.
+// Swarm Lab in JupyterLab: launcher entries, elements in outputs that open a terminal on a node, and an end for
+// boards that nobody sees.
 //
 // A prebuilt extension written by hand: JupyterLab loads this script, then asks the container below (a webpack
 // "module federation" container: init, get) for the plugin. It takes JupyterLab's own modules from `shared`.
@@ -9,6 +10,25 @@
   async function load(name) {
     const [version] = Object.values(shared[name]);
     return (await version.get())();
+  }
+
+  // A sidecar whose tab is closed is only detached, and its kernel never hears of it; one whose kernel has
+  // restarted shows what was. Both are disposed of, which takes their views away, and the kernel is told.
+  function tidySidecars(shell) {
+    const known = new Set();
+    shell.layoutModified.connect(() => {
+      for (const widget of shell.widgets('main')) {
+        if (widget.hasClass('jupyterlab-sidecar')) {
+          known.add(widget);
+        }
+      }
+      for (const sidecar of known) {
+        if (!sidecar.isAttached || sidecar.node.querySelector('.jupyter-widgets-disconnected')) {
+          known.delete(sidecar);
+          sidecar.dispose();
+        }
+      }
+    });
   }
 
   function plugin({ ILauncher }, { LabIcon }) {
@@ -27,6 +47,8 @@
           });
           launcher.add({ command, category: entry.category, categoryRank: rank - page.swarmLab.length, rank });
         });
+
+        tidySidecars(app.shell);
 
         // <button data-swarm-lab-terminal="worker1">: JupyterLab's own data-commandlinker-command asks
         // "Run Command?" first wherever it stands in a widget.

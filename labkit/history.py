@@ -1,0 +1,197 @@
+"""What a film tells over time: the lives of tasks, and how many of a service ran. Pure."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from labkit.film import Event, Film, Frame
+from labkit.model import Snapshot, Task
+
+_KINDS = {
+    "preparing": "preparing",
+    "starting": "starting",
+    "running": "running",
+    "complete": "ended",
+    "shutdown": "ended",
+    "remove": "ended",
+    "orphaned": "ended",
+    "failed": "failed",
+    "rejected": "failed",
+}  # of a task's state; before `preparing` a task waits
+_OVER = ("ended", "failed")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A time in a task's life; moments in seconds of the epoch.
+
+    `kind`: `waiting` (for a node, or for the task that it replaces), `preparing`, `starting`, `running`,
+    `stopping` (runs and has been told to stop), or `lost` (its node went off or out of touch, and the swarm
+    has not given it up yet).
+    """
+
+    kind: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Life:
+    """What became of a task during a film; `task` is as it was seen last.
+
+    `ending`: `ended`, `failed`, or empty while it lives.
+    """
+
+    task: Task
+    phases: tuple[Phase, ...]
+    ending: str
+
+    @property
+    def start(self) -> float:
+        """When it came up, or the film's start."""
+        return self.phases[0].start
+
+    @property
+    def end(self) -> float:
+        """When it ended, or the film's end."""
+        return self.phases[-1].end
+
+    @property
+    def runs(self) -> list[Phase]:
+        """The times in which it ran."""
+        return [phase for phase in self.phases if phase.kind in ("running", "stopping")]
+
+
+@dataclass(frozen=True)
+class Count:
+    """From `moment` on, so many tasks of a service ran and so many were desired."""
+
+    moment: float
+    running: int
+    desired: int
+
+
+def lives(film: Film) -> list[Life]:
+    """The tasks that lived during the film, by service, slot and age."""
+    turns: dict[str, list[tuple[float, str]]] = {}  # of each task: from when on it was of which kind
+    seen: dict[str, Task] = {}
+    machines = [event for event in film.events if event.kind == "machine"]
+    for before, frame in _known_frames(film):
+        present = {task.id: task for task in frame.snapshot.tasks}
+        for gone in seen.keys() - present.keys():
+            _turn(turns[gone], frame.moment, "ended")
+        for task in present.values():
+            kind, known = _kind(task, frame.snapshot), task.id in seen
+            moment = _moment(task, kind, before, frame, machines)
+            if not known and before and before.moment <= task.created < moment:
+                turns[task.id] = [(task.created, "waiting")]
+            _turn(turns.setdefault(task.id, []), moment, kind)
+        seen.update(present)
+    found = [_life(seen[id], turns[id], film.end) for id in seen]
+    return sorted(
+        (life for life in found if life),
+        key=lambda life: (life.task.service, life.task.slot, life.task.created),
+    )
+
+
+def counts(film: Film) -> dict[str, list[Count]]:
+    """Of each service, how many tasks ran and how many were desired, as steps from the film's start on."""
+    desired: dict[str, dict[float, int]] = {}
+    for _, frame in _known_frames(film):
+        for service in frame.snapshot.services:
+            wanted = service.replicas
+            if wanted is None:  # global mode: one task for each node that may run it
+                wanted = sum(task.service == service.name and task.wanted for task in frame.snapshot.tasks)
+            desired.setdefault(service.name, {})[frame.moment] = wanted
+        for name in desired.keys() - {service.name for service in frame.snapshot.services}:
+            desired[name][frame.moment] = 0  # it was removed
+    everyone = lives(film)
+    return {
+        name: _steps(
+            desired[name],
+            (run for life in everyone if life.task.service == name for run in life.runs),
+            film.end,
+        )
+        for name in sorted(desired)
+    }
+
+
+def blind(film: Film) -> list[tuple[float, float]]:
+    """The times in which nobody could tell what ran: no swarm, or managers without a quorum."""
+    found: list[tuple[float, float]] = []
+    for frame, after in itertools.pairwise([*film, *list(film)[-1:]]):
+        if not frame.snapshot.quorum:
+            start = found.pop()[0] if found and found[-1][1] == frame.moment else frame.moment
+            found.append((start, after.moment))
+    return found
+
+
+def _known_frames(film: Film) -> Iterator[tuple[Frame | None, Frame]]:
+    """The frames, each with the one before, without those in which nobody could tell what ran."""
+    before = None
+    for frame in film:
+        if frame.snapshot.quorum:
+            yield before, frame
+            before = frame
+
+
+def is_loss(event: Event) -> bool:
+    """Whether a machine or a node left without being asked to."""
+    if event.kind == "machine":
+        return event.action in ("die", "pause")
+    return event.kind == "node" and event.words.endswith("→ down")
+
+
+def _kind(task: Task, snapshot: Snapshot) -> str:
+    kind = _KINDS.get(task.state, "waiting")
+    if kind in _OVER or not task.node:
+        return kind if kind in _OVER or task.desired_state != "shutdown" else "ended"
+    engine, node = snapshot.engines.get(task.node), snapshot.node(task.node)
+    stops = task.desired_state in ("shutdown", "remove")
+    if (engine and engine.container != "running") or (node and node.status == "down"):
+        return "ended" if stops else "lost"
+    return "stopping" if stops and kind == "running" else kind
+
+
+def _moment(task: Task, kind: str, before: Frame | None, frame: Frame, machines: Sequence[Event]) -> float:
+    """When a task became of this kind, as far as one can tell."""
+    if before is None:
+        return frame.moment
+    if kind == "lost":  # the machine's event tells it, and comes before the frame that shows it
+        told = [event for event in machines if event.node == task.node and event.moment <= frame.moment]
+        return told[-1].moment if told and is_loss(told[-1]) else frame.moment
+    # Elsewhere a clock that differs from labkit's must not turn the order of things.
+    return task.changed if before.moment <= task.changed <= frame.moment else frame.moment
+
+
+def _turn(turns: list[tuple[float, str]], moment: float, kind: str) -> None:
+    if not turns:
+        turns.append((moment, kind))
+    elif turns[-1][1] != kind:
+        turns.append((max(moment, turns[-1][0]), kind))
+
+
+def _life(task: Task, turns: list[tuple[float, str]], end: float) -> Life | None:
+    """The life of a task; None when it was over before the film."""
+    phases = tuple(
+        Phase(kind, start, stop)
+        for (start, kind), (stop, _) in itertools.pairwise([*turns, (end, "")])
+        if kind not in _OVER
+    )
+    last = turns[-1][1]
+    return Life(task, phases, last if last in _OVER else "") if phases else None
+
+
+def _steps(desired: Mapping[float, int], runs: Iterable[Phase], end: float) -> list[Count]:
+    changes: dict[float, int] = dict.fromkeys(desired, 0)
+    for run in runs:
+        changes[run.start] = changes.get(run.start, 0) + 1
+        if run.end < end:  # what ends with the film has not ended
+            changes[run.end] = changes.get(run.end, 0) - 1
+    steps: list[Count] = []
+    running, wanted = 0, next(iter(desired.values()))
+    for moment in sorted(changes):
+        running, wanted = running + changes[moment], desired.get(moment, wanted)
+        if not steps or (steps[-1].running, steps[-1].desired) != (running, wanted):
+            steps.append(Count(moment, running, wanted))
+    return steps

@@ -1,0 +1,215 @@
+"""The topology: services on the networks that join them; nodes below, with their ports to the outside."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from labkit.model import Network, Node, Port, Service, Snapshot
+from labkit.plots.lettering import counted, fit, natural
+from labkit.plots.picture import Picture
+from labkit.plots.theme import LIGHT, Paint, Theme, node_paints, paints_of
+from labkit.plots.topology_words import attached, describe_topology, mode_words, running_tasks, title_words
+
+__all__ = ["describe_topology", "topology"]
+
+_WIDTH, _MARGIN, _LEFT = 780.0, 16.0, 148.0  # points; networks' names stand between the margin and `left`
+_COLUMNS = 4  # services or nodes side by side
+_COLUMN = (_WIDTH - _MARGIN - _LEFT) / _COLUMNS
+_CARD, _BAR, _BAND_GAP = _COLUMN - 12, 38.0, 18.0
+_SERVICES, _NODES, _LINES = 20, 12, 5  # more would not be readable
+
+
+def topology(snapshot: Snapshot, *, theme: Theme = LIGHT) -> Picture:
+    """Draw services as cards that hang on bars, the networks; where they meet stands the virtual address.
+
+    Below are the nodes with what runs on them, and the published ports: those of every node (the routing
+    mesh), and those of single nodes (mode host). The oldest 20 services and the first 12 nodes are drawn.
+    """
+    description = describe_topology(snapshot)
+    services = sorted(snapshot.services, key=lambda service: natural(service.name))
+    nodes = sorted(snapshot.nodes, key=lambda node: natural(node.name))
+    bands = [
+        services[place : place + _COLUMNS] for place in range(0, min(len(services), _SERVICES), _COLUMNS)
+    ]
+    networks = [_networks_of(snapshot, band, last=band is bands[-1]) for band in bands]
+    mesh = [(service, port) for service in services for port in service.ports if port.mode == "ingress"]
+    node_lines = {node.name: _node_lines(snapshot, node) for node in nodes[:_NODES]}
+    rows = [nodes[place : place + _COLUMNS] for place in range(0, min(len(nodes), _NODES), _COLUMNS)]
+    card_heights = [42 + 15.0 * max(1, *(len(node_lines[node.name]) for node in row)) for row in rows]
+    mesh_rows = -(-len(mesh) // _COLUMNS)
+
+    strips = sum(_band_height(band, bars) for band, bars in zip(bands, networks, strict=True))
+    ports_top = 52 + strips
+    nodes_top = ports_top + (24.0 * mesh_rows + 16 if mesh else 0)
+    height = nodes_top + sum(card_heights) + 12 * len(rows) + 14
+    hidden = [counted(len(services) - _SERVICES, "more service")] if len(services) > _SERVICES else []
+    hidden += [counted(len(nodes) - _NODES, "more node")] if len(nodes) > _NODES else []
+
+    picture = Picture(_WIDTH, max(height, 70) + (18 if hidden else 0), description, theme=theme)
+    picture.write(
+        _MARGIN, 28, fit(title_words(snapshot), _WIDTH - 2 * _MARGIN, 15, bold=True), size=15, bold=True
+    )
+    paints, top = paints_of(snapshot), 52.0
+    for band, bars in zip(bands, networks, strict=True):
+        _draw_band(picture, band, bars, paints, top)
+        top += _band_height(band, bars)
+    if mesh:
+        _draw_mesh(picture, mesh, paints, ports_top)
+    top = nodes_top
+    colours = node_paints(node.name for node in nodes)
+    for row, card in zip(rows, card_heights, strict=True):
+        if row is rows[0]:
+            picture.write(_MARGIN, top + 20, "Nodes", bold=True)
+        for place, node in enumerate(row):
+            _draw_node(
+                picture, node, node_lines[node.name], colours[node.name], (_LEFT + place * _COLUMN, top), card
+            )
+        top += card + 12
+    if hidden:
+        picture.write(_LEFT, top + 10, f"and {' and '.join(hidden)}", size=10.5, colour=theme.muted)
+    return picture
+
+
+def _networks_of(snapshot: Snapshot, band: Sequence[Service], *, last: bool) -> list[Network]:
+    """The networks that these services hang on, ingress at the bottom; with the last also those of nobody."""
+    used = {name for service in band for name in attached(service)}
+    unused = {network.name for network in snapshot.networks}
+    unused -= {name for service in snapshot.services for name in attached(service)}
+    found = [
+        network for network in snapshot.networks if network.name in used or (last and network.name in unused)
+    ]
+    return sorted(found, key=lambda network: (network.ingress, natural(network.name)))
+
+
+def _card_lines(service: Service) -> list[str]:
+    alone = [] if service.networks else ["on no overlay network"]
+    return [service.image, mode_words(service), *alone]
+
+
+def _card_height(band: Sequence[Service]) -> float:
+    return 28.0 + 14 * max(len(_card_lines(service)) for service in band)
+
+
+def _band_height(band: Sequence[Service], bars: Sequence[Network]) -> float:
+    return _card_height(band) + 10 + _BAR * len(bars) + _BAND_GAP
+
+
+def _draw_band(
+    picture: Picture, band: Sequence[Service], bars: Sequence[Network], paints: dict[str, Paint], top: float
+) -> None:
+    theme, card = picture.theme, _card_height(band)
+    first = top + card + 10
+    for place, service in enumerate(band):  # the lines first: they pass below bars of other networks
+        x = _LEFT + place * _COLUMN + _CARD / 2
+        hangs = [row for row, network in enumerate(bars) if network.name in attached(service)]
+        if hangs:
+            end = first + hangs[-1] * _BAR + 10
+            picture.line([(x, top + card), (x, end)], colour=paints[service.name].fill, width=3)
+    for row, network in enumerate(bars):
+        _draw_network(picture, network, band, paints, first + row * _BAR)
+    for place, service in enumerate(band):
+        left, paint = _LEFT + place * _COLUMN, paints[service.name]
+        picture.boxes([(left, top, _CARD, card)], fill=theme.paper, edge=theme.line, radius=6)
+        picture.boxes([(left, top, 7, card)], fill=paint.fill, radius=3)
+        picture.write(left + 16, top + 18, fit(service.name, _CARD - 24, 12, bold=True), bold=True)
+        for line, words in enumerate(_card_lines(service)):
+            said = fit(words, _CARD - 24, 10)
+            picture.write(left + 16, top + 33 + 14 * line, said, size=10, colour=theme.muted)
+
+
+def _draw_network(
+    picture: Picture, network: Network, band: Sequence[Service], paints: dict[str, Paint], top: float
+) -> None:
+    theme, height = picture.theme, _BAR - 10
+    picture.boxes(
+        [(_LEFT - 4, top, _WIDTH - _MARGIN - _LEFT + 4, height)], fill=theme.panel, edge=theme.line, radius=6
+    )
+    room = _LEFT - _MARGIN - 12
+    picture.write(_MARGIN, top + 12, fit(network.name, room, 11.5, bold=True), size=11.5, bold=True)
+    about = [
+        *network.subnets,
+        *(["encrypted"] if network.encrypted else []),
+        *(["mesh"] if network.ingress else []),
+    ]
+    picture.write(_MARGIN, top + 25, fit(" · ".join(about), room, 9), size=9, colour=theme.muted)
+    if not any(network.name in attached(service) for service in band):
+        picture.write(_LEFT + 8, top + height / 2 + 3.6, "no service", size=10, colour=theme.muted)
+    for place, service in enumerate(band):
+        if network.name not in attached(service):
+            continue
+        paint, address = paints[service.name], service.vips.get(network.name)
+        left = _LEFT + place * _COLUMN + 6
+        words = address or "no VIP (dnsrr)"
+        if address:
+            picture.boxes([(left, top + 4, _CARD - 12, height - 8)], fill=paint.fill, radius=10)
+        else:
+            picture.boxes(
+                [(left, top + 4, _CARD - 12, height - 8)],
+                fill=theme.paper,
+                edge=theme.muted,
+                radius=10,
+                dashed=True,
+            )
+        colour = paint.text if address else theme.ink
+        said = fit(words, _CARD - 24, 10)
+        picture.write(
+            left + (_CARD - 12) / 2, top + height / 2 + 3.6, said, size=10, colour=colour, align="center"
+        )
+
+
+def _draw_mesh(
+    picture: Picture, mesh: Sequence[tuple[Service, Port]], paints: dict[str, Paint], top: float
+) -> None:
+    """The ports that the routing mesh opens on every node."""
+    theme = picture.theme
+    picture.write(_MARGIN, top + 13, "Every node", bold=True)
+    picture.write(_MARGIN, top + 27, "routing mesh", size=9, colour=theme.muted)
+    for place, (service, port) in enumerate(mesh):
+        left, y = _LEFT + place % _COLUMNS * _COLUMN, top + 24.0 * (place // _COLUMNS)
+        paint = paints[service.name]
+        picture.boxes([(left, y, _CARD, 19)], fill=paint.fill, radius=4)
+        said = fit(f"{_port(port)}  {service.name}", _CARD - 14, 10)
+        picture.write(left + 8, y + 13, said, size=10, colour=paint.text)
+
+
+def _draw_node(
+    picture: Picture, node: Node, lines: Sequence[str], paint: Paint, at: tuple[float, float], height: float
+) -> None:
+    theme, (left, top) = picture.theme, at
+    away = node.status != "ready"
+    picture.boxes(
+        [(left, top, _CARD, height)],
+        fill=theme.paper if away else theme.panel,
+        edge=theme.line,
+        radius=6,
+        dashed=away,
+    )
+    picture.boxes([(left + 10, top + 10, 10, 10)], fill=paint.fill, radius=3)
+    picture.write(left + 26, top + 20, fit(node.name, _CARD - 34, 12, bold=True), bold=True)
+    about = (
+        node.status if away else " · ".join(filter(None, [node.manager_status or node.role, node.address]))
+    )
+    colour = theme.bad if away else theme.muted
+    picture.write(left + 10, top + 34, fit(about, _CARD - 18, 9), size=9, colour=colour)
+    for line, words in enumerate(lines):
+        picture.write(left + 10, top + 50 + 15 * line, fit(words, _CARD - 18, 10), size=10)
+
+
+def _node_lines(snapshot: Snapshot, node: Node) -> list[str]:
+    """What runs on a node, and its own ports; at most as many lines as there is room for."""
+    if node.status == "down":
+        return []
+    running = Counter(task.service for task in running_tasks(snapshot) if task.node == node.name)
+    lines = []
+    for name in sorted(running, key=natural):
+        service = snapshot.service(name)
+        own = [_port(port) for port in service.ports if port.mode == "host"] if service else []
+        lines += [f"{name} × {running[name]}", *(f"   {port} {name}" for port in own)]
+    if len(lines) > _LINES:
+        lines = [*lines[: _LINES - 1], f"and {len(lines) - _LINES + 1} more"]
+    return lines or ["no tasks"]
+
+
+def _port(port: Port) -> str:
+    """`8080 → 80`, with the protocol where it is not TCP."""
+    protocol = "" if port.protocol == "tcp" else f"/{port.protocol}"
+    return f"{port.published or 'random'}{protocol} → {port.target}"

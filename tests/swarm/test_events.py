@@ -1,0 +1,166 @@
+"""Following a real swarm: nodes that die, leaders that change, several followers, and nothing left behind."""
+
+import threading
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+import pytest
+
+from labkit import Lab, checks, events
+from labkit.checks import Check
+from labkit.film import Frame
+from labkit.model import Snapshot
+from tests.helpers import eventually
+
+pytestmark = pytest.mark.engine
+
+
+class Seen(list[Frame]):
+    """Collects frames, and waits for one."""
+
+    def frame(self, wanted: Callable[[Frame], object], what: str, seconds: float = 60) -> Frame:
+        return eventually(lambda: next((frame for frame in list(self) if wanted(frame)), None), what, seconds)
+
+    def words(self) -> list[str]:
+        return [event.words for frame in list(self) for event in frame.events]
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return Seen()
+
+
+@pytest.fixture
+def followed(swarm: Lab, seen: Seen) -> Iterator[Lab]:
+    """A swarm of three that is followed while the test runs."""
+    with events.subscribe(swarm, seen.append):
+        seen.frame(lambda frame: len(frame.snapshot.nodes) == 3, "a first frame")
+        yield swarm
+
+
+def holds(check: Check) -> Callable[[Frame], bool]:
+    return lambda frame: bool(check(frame.snapshot))
+
+
+def threads(lab: Lab) -> list[str]:
+    return [thread.name for thread in threading.enumerate() if f"labkit-follow-{lab.name}" in thread.name]
+
+
+def tunnels(lab: Lab) -> dict[str, int]:
+    """How many connections into each node's engine there are."""
+    count = "pgrep -fc '[d]ial-stdio' || true"
+    return {name: int(node.run(count, quiet=True).stdout) for name, node in lab.nodes.items()}
+
+
+def test_tells_what_happens_on_every_node(followed: Lab, seen: Seen) -> None:
+    manager = followed.node("manager1")
+    manager.run("docker service create --detach --name web --mode global web:1", quiet=True)
+    seen.frame(holds(checks.running("web", 3)), "three tasks")
+    for name in followed.nodes:
+        eventually(lambda name=name: f"web on {name}: started" in seen.words(), f"the start on {name}")  # type: ignore[misc]
+    manager.run("docker node update --availability drain worker2", quiet=True)
+    frame = seen.frame(
+        lambda frame: any("availability active → drain" in event.words for event in frame.events), "the drain"
+    )
+    assert [event.subject for event in frame.events if event.kind == "node"] == ["worker2"]
+    manager.run("docker service rm web", quiet=True)
+    seen.frame(lambda frame: seen.index(frame) > 0 and not frame.snapshot.services, "the removal")
+
+
+def test_frames_are_in_order_and_each_says_something_new(followed: Lab, seen: Seen) -> None:
+    followed.node("manager1").run("docker service create --detach --name web --replicas 6 web:1", quiet=True)
+    seen.frame(holds(checks.running("web", 6)), "six tasks")
+    frames = list(seen)
+    assert all(a.moment < b.moment for a, b in pairwise(frames))
+    assert all(b.events or a.snapshot != b.snapshot for a, b in pairwise(frames))
+
+
+def test_survives_a_node_that_dies_and_comes_back(followed: Lab, seen: Seen) -> None:
+    node = followed.node("worker1")
+    node.kill()
+    frame = seen.frame(lambda frame: frame.snapshot.engines["worker1"].container == "exited", "the loss")
+    assert "machine worker1 went off" in seen.words()
+    assert frame.snapshot.quorum
+    node.start()
+    seen.frame(
+        lambda frame: frame.moment > seen[-1].moment - 1 and holds(checks.node_ready("worker1"))(frame), "it"
+    )
+    node.run("docker run --rm --detach --name alone busybox true", quiet=True)
+    eventually(lambda: "container alone on worker1: started" in seen.words(), "an event after the restart")
+    assert seen.words().count("container alone on worker1: started") == 1
+
+
+def leader(snapshot: Snapshot) -> str:
+    return next((node.name for node in snapshot.nodes if node.manager_status == "leader"), "")
+
+
+def test_follows_the_new_leader(followed: Lab, seen: Seen) -> None:
+    followed.node("manager1").run("docker node promote worker1 worker2", quiet=True)
+    for name in ("worker1", "worker2"):  # until then, it cannot take over
+        eventually(lambda name=name: _lists_nodes(followed, name), f"an answer of {name}")  # type: ignore[misc]
+    followed.node("manager1").kill()
+    frame = seen.frame(lambda frame: leader(frame.snapshot) in ("worker1", "worker2"), "another leader")
+    followed.node(leader(frame.snapshot)).run("docker service create --detach --name web web:1", quiet=True)
+    seen.frame(holds(checks.running("web", 1)), "the task")
+
+
+def test_a_lost_quorum_is_a_state(followed: Lab, seen: Seen) -> None:
+    followed.node("manager1").run("docker node promote worker1", quiet=True)
+    eventually(lambda: _lists_nodes(followed, "worker1"), "an answer of worker1")
+    followed.node("manager1").kill()
+    frame = seen.frame(lambda frame: frame.snapshot.quorum is False, "the lost quorum")
+    assert frame.snapshot.engines["worker1"].manager
+    followed.node("manager1").start()
+    seen.frame(lambda later: later.moment > frame.moment and later.snapshot.quorum, "the quorum again")
+
+
+def _lists_nodes(lab: Lab, name: str) -> bool:
+    return not lab.node(name).run("docker node ls", check=False, quiet=True).exit_code
+
+
+def test_leaves_no_thread_and_no_connection(swarm: Lab, seen: Seen) -> None:
+    swarm.snapshot()
+    before = tunnels(swarm)
+    first, second = events.subscribe(swarm, seen.append), events.subscribe(swarm, Seen().append)
+    seen.frame(lambda frame: len(frame.snapshot.nodes) == 3, "a frame")
+    eventually(lambda: all(tunnels(swarm)[name] > before[name] for name in before), "streams to all nodes")
+    assert len(threads(swarm)) == 5  # one looks, one for the machines, three for the nodes: not twice
+    first.close()
+    assert len(threads(swarm)) == 5
+    second.close()
+    second.close()
+    assert threads(swarm) == []
+    eventually(lambda: tunnels(swarm) == before, "the end of all streams")
+
+
+def test_a_follower_that_fails_leaves_the_others_alone(
+    swarm: Lab, seen: Seen, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(frame: Frame) -> None:
+        raise ValueError(f"cannot show {len(frame.snapshot.nodes)} nodes")
+
+    with events.subscribe(swarm, fail), events.subscribe(swarm, seen.append):
+        seen.frame(lambda frame: len(frame.snapshot.nodes) == 3, "a frame")
+        swarm.node("manager1").run("docker service create --detach --name web web:1", quiet=True)
+        seen.frame(holds(checks.running("web", 1)), "the task")
+    assert [record.message for record in caplog.records if "not called again" in record.message] == [
+        f"a follower of lab '{swarm.name}' failed and is not called again"
+    ]
+
+
+def test_a_loop_that_is_left_ends_the_following(swarm: Lab) -> None:
+    for frame in events.follow(swarm):
+        assert frame.snapshot.quorum
+        break
+    eventually(lambda: not threads(swarm), "the end of the threads")
+
+
+def test_a_film_has_beginning_events_and_end(swarm: Lab) -> None:
+    with swarm.record() as film:
+        swarm.node("manager1").run("docker service create --detach --name web --replicas 2 web:1", quiet=True)
+        swarm.wait(checks.running("web", 2))
+    assert film.frames[0].snapshot.services == ()
+    assert checks.running("web", 2)(film.frames[-1].snapshot)
+    assert [event.words for event in film.events if event.kind == "service"] == ["service web: created"]
+    assert film.end > film.start
+    assert threads(swarm) == []
