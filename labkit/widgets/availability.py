@@ -54,12 +54,10 @@ class Availability(Panel):
         in_a_row(toggle)
 
         def clicked(value: str) -> None:
-            toggle.icons = ["check" if choice == value else "" for choice in CHOICES]
             if value != self._actual[node.name]:  # the learner's doing, not the swarm's
                 self.start_work(self.on(command(node.name, value)))
 
         toggle.observe(lambda change: clicked(change["new"]), "value")
-        clicked(node.availability)
         return toggle
 
 

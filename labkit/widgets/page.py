@@ -30,6 +30,7 @@ STYLE = """<style>
     border: 1px solid var(--jp-border-color2); background: var(--jp-layout-color1); }
 .labkit-output pre { flex: none; overflow: visible; margin: 0; padding: 6px 10px; line-height: 1.4;
     white-space: pre-wrap; overflow-wrap: anywhere; color: var(--jp-content-font-color1); background: none; }
+.labkit-code textarea { font-family: var(--jp-code-font-family); }
 .widget-toggle-button i { margin-left: 6px; }
 .labkit-links { display: flex; flex-flow: row wrap; gap: 6px; align-items: center; line-height: 2; }
 a.labkit-button { text-decoration: underline; }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from labkit import engine, images, relay
+from labkit import engine, images, plots, relay
 from labkit.errors import CommandInterrupted, LabError
 from labkit.load import Load
 from labkit.model import Port, Snapshot
@@ -34,7 +34,9 @@ class Ports(Panel):
         self._relays: set[Relay] = set()
         self._links = ipywidgets.HTML()
         self.port = ipywidgets.Dropdown(description="port")
-        self.requests = ipywidgets.BoundedIntText(requests, min=1, max=500, description="to each node")
+        self.requests = ipywidgets.BoundedIntText(
+            requests, min=1, max=500, description="to each node", style={"description_width": "initial"}
+        )
         self.button = on_click(
             ipywidgets.Button(description="Send requests", icon="paper-plane", button_style="primary"),
             self._ask,
@@ -72,7 +74,9 @@ class Ports(Panel):
         ports = published(snapshot)
         options = [(f"{service}: {port.published}", (service, port)) for service, port in ports]
         if tuple(options) != tuple(self.port.options):
+            chosen, known = self.port.value, [value for _, value in options]
             self.port.options = options
+            self.port.value = chosen if chosen in known else next(iter(known), None)
         self.enable(bool(options))
         if self._view_count:
             self._links.value = "".join(self._row(snapshot, *published) for published in ports)
@@ -116,6 +120,7 @@ class Ports(Panel):
                 answers = load.wait()
             if switch.is_off:
                 raise CommandInterrupted("stopped; no more requests are sent")
+            self.runner.show(plots.mesh(answers))
             if port.mode == "ingress" and any(answer.error for answer in answers):
                 sink("", "stdout", _why_unanswered())
             return answers

@@ -12,6 +12,7 @@ import ipywidgets
 from traitlets import Bool
 
 from labkit.errors import CommandInterrupted, LabBusy
+from labkit.plots import Picture
 from labkit.running import Result, Sink, Switch, failure
 from labkit.widgets import page
 
@@ -41,22 +42,36 @@ class Runner(ipywidgets.VBox):
         self._thread: threading.Thread | None = None
         self._switch = Switch()
         self._line, self._output, self._error = (ipywidgets.HTML() for _ in range(3))
-        self._status = ipywidgets.HTML()
+        self._status, self._picture = ipywidgets.HTML(), ipywidgets.HTML()
         self._stop = ipywidgets.Button(
             description="Stop", icon="stop", tooltip="Stop the command on the node", disabled=True
         )
         self._stop.layout.display = "none"
         self._stop.on_click(lambda _: self.stop())
         bar = ipywidgets.HBox([self._stop, self._status], layout={"align_items": "center"})
-        super().__init__([self._line, bar, self._output, self._error])  # type: ignore[no-untyped-call]
+        super().__init__([self._line, bar, self._output, self._error, self._picture])  # type: ignore[no-untyped-call]
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing is shown of a command that ran: then another one may be announced."""
+        return not self.busy and not self._status.value
+
+    def clear(self) -> None:
+        """Show nothing of what ran before."""
+        for part in (self._status, self._output, self._error, self._picture):
+            part.value = ""
 
     def hint(self, text: str) -> None:
         """Say which command is to run, as long as it is not known to the last word."""
         self._line.value = page.note(text)
 
     def announce(self, where: str, command: str) -> None:
-        """Show the command that is to run, as one types it on `where`."""
+        """Show the command that is to run, or that runs, as one types it on `where`."""
         self._line.value = page.command_line(where, command)
+
+    def show(self, picture: Picture) -> None:
+        """Show a picture below the output, until something is run again."""
+        self._picture.value = picture.html()
 
     def run(self, work: Work[T]) -> T:
         """Run it in this thread; show what it says and how it ended.
@@ -152,7 +167,7 @@ class Runner(ipywidgets.VBox):
         return result
 
     def _show_running(self) -> None:
-        self._output.value, self._error.value = "", ""
+        self.clear()
         self._status.value = page.note("… runs")
         self._stop.disabled = False
         self._stop.layout.display = None

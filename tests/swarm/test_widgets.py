@@ -263,8 +263,13 @@ def test_a_broken_image_pauses_the_update_and_raises(swarm: Lab) -> None:
     rolling = widgets.RollingUpdate(swarm, "web", timeout=60)
     with pytest.raises(CommandFailed):
         rolling.run("toolbox --no-such-command")
-    assert "invalid reference format" in shown(rolling)
-    swarm.node("manager1").run("docker service update --detach --args false --update-monitor 2s web", quiet=True)
+    assert "not a valid repository/tag" in shown(rolling)
+    assert "toolbox --no-such-command" in rolling.runner._line.value  # what ran, not what would
+    rolling.delay.value = 3
+    assert "--update-delay 3s" in shown(rolling) and "CommandFailed" not in shown(rolling)
+    swarm.node("manager1").run(
+        "docker service update --detach --args false --update-monitor 2s web", quiet=True
+    )
     with pytest.raises(CommandFailed, match="docker service update"):
         rolling.run("toolbox:latest")
     assert "the update is paused" in rolling._note.value
@@ -320,7 +325,7 @@ def test_ports_link_to_tasks_and_send_requests(swarm: Lab) -> None:
     assert sorted({(answer.entered, answer.node) for answer in answers}) == [
         (name, name) for name in ("manager1", "worker1", "worker2")
     ]
-    assert "<svg" in links.runner.picture.value
+    assert "<svg" in links.runner._picture.value
     with pytest.raises(LabError, match="service hidden publishes no TCP port"):
         links.run("hidden")
     links._view_count = 0
@@ -364,7 +369,7 @@ def test_only_a_committed_prediction_can_be_run(swarm: Lab) -> None:
     finished(ask)
     assert ask.outcome and ask.outcome.right
     assert ask.outcome.predicted == ask.outcome.actual == dict.fromkeys(ask.counts, 1)
-    assert "as you expected" in ask.runner.picture.value
+    assert "as you expected" in ask.runner._picture.value
     assert ask.go.disabled and not ask.commit.disabled  # a new prediction may come
 
 
@@ -385,8 +390,9 @@ def test_predict_headless_by_count_and_by_choice(swarm: Lab) -> None:
     assert not ask.run("active").right
     assert ask.run("drain").right
     with pytest.raises(NotConverged):
-        widgets.Predict(swarm, "?", choices="ab", actual=lambda _: "a", until=[checks.node_absent("worker1")],
-            timeout=0.5).run("a")
+        widgets.Predict(
+            swarm, "?", choices="ab", actual=lambda _: "a", until=[checks.node_absent("worker1")], timeout=0.5
+        ).run("a")
 
 
 def test_terminals_offer_a_command_for_other_terminals(lab: Lab) -> None:
