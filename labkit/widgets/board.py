@@ -15,9 +15,10 @@ from labkit.model import Snapshot
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-_RECENT = 6
+_RECENT = 8
 _WIDTH = 500.0  # of half a screen beside the table of contents
-_DULL = {"create", "destroy"}  # a container's; its start and its end say it all
+_DULL = {"create", "destroy", "health_status: healthy"}  # of a container; its start and its end say it all
+_CONTAINERS = {"task", "container"}
 
 _open: dict[str, "Board"] = {}
 
@@ -54,7 +55,7 @@ class Board:
         if frame.snapshot != self._shown:
             self.picture.value = plots.placement(frame.snapshot, width=_WIDTH).html()
             self._shown = frame.snapshot
-        news = [event for event in frame.events if event.action not in _DULL or event.kind == "service"]
+        news = [event for event in frame.events if event.action not in _DULL or event.kind not in _CONTAINERS]
         if news or not self.news.value:
             self._recent.extend(news)
             self.news.value = _list(self._recent)

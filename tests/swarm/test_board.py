@@ -48,7 +48,9 @@ def test_shows_the_tasks_and_what_happened(swarm: Lab, board: Board) -> None:
 
 def test_a_lost_quorum_is_shown(swarm: Lab, board: Board) -> None:
     swarm.node("manager1").run("docker node promote worker1", quiet=True)
-    swarm.node("worker1").kill()
+    second = swarm.node("worker1")
+    eventually(lambda: second.run("docker node ls", check=False, quiet=True).exit_code == 0, "its answer")
+    second.kill()
     eventually(lambda: "lost their quorum" in painted(board), "the lost quorum", seconds=60)
 
 
