@@ -48,8 +48,8 @@ def timeline(film: Film, *, theme: Theme = LIGHT) -> Picture:
     """
     everyone = lives(film)
     if not everyone:
-        picture = Picture(_WIDTH, 90, describe_timeline(film), theme=theme)
-        picture.write(_WIDTH / 2, 50, nothing_words(film), colour=theme.muted, align="center")
+        picture = Picture(_WIDTH, 70, describe_timeline(film), theme=theme)
+        picture.write(16, 28, nothing_words(film).rstrip("."), size=15, bold=True)
         return picture
     rows, hidden = choose_rows(everyone, _ROWS, slack=0.02 * (film.end - film.start))
     steps, more_services = _choose_services(counts(film))

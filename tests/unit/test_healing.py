@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from labkit.film import Event, Film
+from labkit.film import Event, Film, parse_event
 from labkit.healing import causes, dips, healing
 from tests.films import film
 from tests.unit.test_history import shot, task
@@ -87,3 +87,11 @@ def test_a_task_that_was_told_to_stop_has_not_failed() -> None:
     recording = Film([shot(10, task("running")), shot(12, stops), shot(13, killed), shot(14, killed)])
     assert causes(recording) == []
     assert healing(recording) == []
+
+
+def test_an_updates_images_are_told_without_their_digests() -> None:
+    attributes = {"name": "web", "image.old": "web:1@sha256:a8", "image.new": "web:2@sha256:93"}
+    entry = {"Type": "service", "Action": "update", "timeNano": 10**9, "Actor": {"Attributes": attributes}}
+    event = parse_event("manager1", entry)
+    assert event
+    assert causes(Film([replace(shot(2), events=(event,))]))[0].words == "service web: image web:1 → web:2"

@@ -47,6 +47,12 @@ def crash_loop(slots: int = 1) -> Film:
     return Film([shot(10, replicas=slots), *loop, shot(40, replicas=slots)])
 
 
+def flapping() -> Film:
+    """Dips so close to each other that there is no room for the words of each."""
+    up, down = task("running"), task("failed", message="task: non-zero exit (1)")
+    return Film([shot(10 + n / 2, down if n % 2 else replace(up, id=f"t{n}")) for n in range(40)])
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_it_looks_as_before(name: str, tmp_path: Path) -> None:
     looks_as_before(timeline(film(name)), f"timeline-{name}", tmp_path)
@@ -63,8 +69,8 @@ def test_nothing_lies_on_anything(name: str) -> None:
 
 @pytest.mark.parametrize(
     "recording",
-    [two_services(), crash_loop(), crash_loop(20)],
-    ids=["two services", "crash loop", "crash loops"],
+    [two_services(), crash_loop(), crash_loop(20), flapping()],
+    ids=["two services", "crash loop", "crash loops", "flapping"],
 )
 def test_neither_does_it_in_crowded_films(recording: Film) -> None:
     assert faults(timeline(recording)) == []
@@ -163,7 +169,8 @@ def test_an_event_before_the_first_frame_stays_in_the_picture() -> None:
 )
 def test_without_tasks_it_says_why(recording: Film, words: str) -> None:
     picture = timeline(recording)
-    assert texts(picture) == [words]
+    assert texts(picture) == [words.rstrip(".")]
+    assert faults(picture) == []
     assert describe(picture) == words
 
 
