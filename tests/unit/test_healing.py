@@ -91,7 +91,13 @@ def test_a_task_that_was_told_to_stop_has_not_failed() -> None:
 
 def test_an_updates_images_are_told_without_their_digests() -> None:
     attributes = {"name": "web", "image.old": "web:1@sha256:a8", "image.new": "web:2@sha256:93"}
-    entry = {"Type": "service", "Action": "update", "timeNano": 10**9, "Actor": {"Attributes": attributes}}
+    entry = {
+        "Type": "service",
+        "Action": "update",
+        "timeNano": 10**9,
+        "scope": "swarm",
+        "Actor": {"Attributes": attributes},
+    }
     event = parse_event("manager1", entry)
     assert event
     assert causes(Film([replace(shot(2), events=(event,))]))[0].words == "service web: image web:1 → web:2"
