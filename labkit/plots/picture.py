@@ -148,6 +148,7 @@ class Picture(Figure):
         Without matplotlib's style sheet, which would hold for a whole page, and with identifiers of its own:
         pictures in one page must not take each other's patterns.
         """
+        self.set_dpi(72)  # a point is SVG's unit
         width, height = self.size
         written = io.StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))

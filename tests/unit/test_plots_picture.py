@@ -97,6 +97,13 @@ def test_it_is_never_much_wider_than_drawn() -> None:
     assert svg_of(drawn()).get("viewBox") == "0 0 200 100"
 
 
+def test_the_drawing_does_not_depend_on_the_resolution() -> None:
+    picture = drawn()
+    before = picture.html()
+    picture.set_dpi(200)
+    assert picture.html() == before
+
+
 def test_pictures_in_one_page_do_not_share_identifiers() -> None:
     one, other = striped(1), striped(2)
     of_one, of_other = ({*re.findall(r' id="([^"]+)"', picture.html())} for picture in (one, other))

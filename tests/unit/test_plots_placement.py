@@ -18,7 +18,9 @@ from tests.recorded import EMPTY, NO_SWARM, RECORDINGS, enlarged, recorded
 def crowded() -> Snapshot:
     """Long names and messages, many services, many that wait, fail and leave, on nodes in all conditions."""
     services = tuple(
-        Service(f"s{number}", f"a-service-with-a-long-name-{number}", "registry:5000/team/image:2", 9)
+        Service(
+            f"s{number}", f"a-service-with-a-long-name-{number}", "registry:5000/team/image:2-bookworm", 9
+        )
         for number in range(20)
     )
     tasks = tuple(
@@ -30,7 +32,7 @@ def crowded() -> Snapshot:
             state=("running", "preparing", "failed", "pending", "starting")[number % 5],
             desired_state=("running", "shutdown")[number % 7 == 0],
             message="an error that goes on and on, as errors do: " * 3,
-            image=f"registry:5000/team/image:{number % 3}",
+            image=f"registry:5000/team/image:{number % 3}-bookworm",
         )
         for number in range(80)
     )
