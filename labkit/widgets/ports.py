@@ -64,10 +64,12 @@ class Ports(Panel):
         """Where the learner's browser finds a node's published port, until no page shows this widget."""
         with _users_lock:
             found = relay.to(self.lab.node(node), port.published)
-            if found not in self._relays:
+            new = found not in self._relays
+            if new:
                 self._relays.add(found)
                 _users[found] += 1
-                self.until_hidden(lambda: self._give_up(found))
+        if new:
+            self.until_hidden(lambda: self._give_up(found))
         return found.url
 
     def reflect(self, snapshot: Snapshot) -> None:
