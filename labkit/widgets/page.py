@@ -12,6 +12,7 @@ KEPT_CHARACTERS = 20_000
 # JupyterLab's own variables, so that both themes fit. `column-reverse` keeps the output's end in sight.
 STYLE = """<style>
 .labkit-title { font-weight: 600; }
+.labkit-note { line-height: 1.5; padding: 3px 0; }
 .labkit-note, .labkit-where { color: var(--jp-ui-font-color2); }
 .labkit-line { display: flex; align-items: start; gap: 8px; line-height: 1.5; }
 .labkit-line, .labkit-output pre, .labkit-error { font-family: var(--jp-code-font-family);
@@ -29,12 +30,13 @@ STYLE = """<style>
 .labkit-output { display: flex; flex-direction: column-reverse; max-height: 16em; overflow: auto;
     border: 1px solid var(--jp-border-color2); background: var(--jp-layout-color1); }
 .labkit-output pre { flex: none; overflow: visible; margin: 0; padding: 6px 10px; line-height: 1.4;
-    white-space: pre-wrap; overflow-wrap: anywhere; color: var(--jp-content-font-color1); background: none; }
+    white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; background: none;
+    color: var(--jp-content-font-color1); }
 .labkit-code textarea { font-family: var(--jp-code-font-family); }
 .widget-toggle-button i { margin-left: 6px; }
 .labkit-links { display: flex; flex-flow: row wrap; gap: 6px; align-items: center; line-height: 2; }
 a.labkit-button { text-decoration: underline; }
-.labkit-error { margin: 0; padding: 6px 10px; line-height: 1.4; white-space: pre-wrap;
+.labkit-error { padding: 6px 10px; line-height: 1.4; white-space: pre-wrap;
     overflow-wrap: anywhere; border-left: 4px solid var(--jp-error-color1);
     color: var(--jp-content-font-color1); background: var(--jp-layout-color2); }
 </style>"""
@@ -96,7 +98,7 @@ def output(text: str, dropped: int = 0) -> str:
 def error(problem: BaseException) -> str:
     """An error in its three parts, without a traceback."""
     told = problem.story() if isinstance(problem, LabError) else f"{type(problem).__name__}: {problem}"
-    return f'<pre class="labkit-error" role="alert">{escape(told)}</pre>'
+    return f'<div class="labkit-error" role="alert">{escape(told)}</div>'
 
 
 def plain(text: str) -> str:
