@@ -20,7 +20,7 @@ LAYERS = {
     "sight": "events",
     "widgets": "widgets",
     "lab": "lab course status bundle",
-    "views": "magics",
+    "cells": "magics",
     "entry": "cli commands jupyter jupyter_launcher node_terminals terminal testing labkit",
 }
 HEIGHT = {
