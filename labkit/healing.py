@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,11 +15,15 @@ _REPEATED = 2.0  # s; each manager reports a change of the swarm by itself, with
 
 @dataclass(frozen=True)
 class Cause:
-    """Something that made tasks move; `loss` when nobody asked for it: a failure, or a node that went off."""
+    """Something that made tasks move; `loss` when nobody asked for it: a failure, or a node that went off.
+
+    `times`: a slot's tasks that fail one after another in the same way are one cause, dated by the first.
+    """
 
     moment: float
     words: str
     loss: bool = False
+    times: int = 1
 
 
 @dataclass(frozen=True)
@@ -65,11 +70,10 @@ def dips(film: Film) -> list[Dip]:
 
 def causes(film: Film) -> list[Cause]:
     """All that made tasks move, in the order of time: what people or nodes did, and tasks that failed."""
-    failures = [
-        Cause(life.end, failure_words(life.task), loss=True)
-        for life in lives(film)
-        if life.ending == "failed" and life.phases[-1].kind != "stopping"
-    ]
+    failed = [life for life in lives(film) if life.ending == "failed" and life.phases[-1].kind != "stopping"]
+    times = Counter(failure_words(life.task) for life in failed)
+    first = {failure_words(life.task): life.end for life in sorted(failed, key=lambda life: -life.end)}
+    failures = [Cause(first[words], words, loss=True, times=times[words]) for words in first]
     return sorted(reported_causes(film) + failures, key=lambda cause: cause.moment)
 
 

@@ -1,6 +1,7 @@
 """What a film tells over time: the lives of tasks, and how many of a service ran. Pure."""
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ _KINDS = {
     "rejected": "failed",
 }  # of a task's state; before `preparing` a task waits
 _OVER = ("ended", "failed")
+_REPORTED = 1.0  # s; so late may managers know what happened on a node
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,12 @@ def lives(film: Film) -> list[Life]:
     for before, frame in _known_frames(film):
         present = {task.id: task for task in frame.snapshot.tasks}
         for gone in seen.keys() - present.keys():
-            _turn(turns[gone], frame.moment, "ended")
+            if turns[gone][-1][1] not in _OVER:  # else the swarm has tidied its history
+                _turn(turns[gone], frame.moment, "ended")
         for task in present.values():
             kind, known = _kind(task, frame.snapshot), task.id in seen
-            moment = _moment(task, kind, before, frame, machines)
+            since = turns[task.id][-1][0] if known else -math.inf
+            moment = _moment(task, kind, since, before, frame, machines)
             if not known and before and before.moment <= task.created < moment:
                 turns[task.id] = [(task.created, "waiting")]
             _turn(turns.setdefault(task.id, []), moment, kind)
@@ -153,15 +157,18 @@ def _kind(task: Task, snapshot: Snapshot) -> str:
     return "stopping" if stops and kind == "running" else kind
 
 
-def _moment(task: Task, kind: str, before: Frame | None, frame: Frame, machines: Sequence[Event]) -> float:
-    """When a task became of this kind, as far as one can tell."""
+def _moment(
+    task: Task, kind: str, since: float, before: Frame | None, frame: Frame, machines: Sequence[Event]
+) -> float:
+    """When a task became of this kind, as far as one can tell; `since` when it is of the kind before."""
     if before is None:
         return frame.moment
     if kind == "lost":  # the machine's event tells it, and comes before the frame that shows it
         told = [event for event in machines if event.node == task.node and event.moment <= frame.moment]
         return told[-1].moment if told and is_loss(told[-1]) else frame.moment
     # Elsewhere a clock that differs from labkit's must not turn the order of things.
-    return task.changed if before.moment <= task.changed <= frame.moment else frame.moment
+    earliest = max(since, before.moment - _REPORTED)
+    return task.changed if earliest < task.changed <= frame.moment else frame.moment
 
 
 def _turn(turns: list[tuple[float, str]], moment: float, kind: str) -> None:

@@ -9,6 +9,25 @@ from typing import Any
 from labkit.model import Engine, Snapshot, parse, parse_engine
 
 DATA = Path(__file__).parent / "data"
+RECORDINGS = [
+    "three-nodes",
+    "services",
+    "overlays",
+    "half-updated",
+    "pending-and-failed",
+    "three-managers",
+    "drained",
+    "manager-unreachable",
+    "quorum-lost",
+]
+NO_SWARM = Snapshot(
+    {
+        "manager1": Engine("manager1", "running", "inactive"),
+        "worker1": Engine("worker1", "exited"),
+        "worker2": Engine("worker2", "paused"),
+    }
+)
+EMPTY = Snapshot({})
 
 
 def answers(name: str) -> dict[str, Any]:

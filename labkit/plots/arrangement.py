@@ -1,8 +1,7 @@
 """What stands where in the picture of placement: columns of tiles, who waits, what failed, the services."""
 
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from labkit.model import Engine, Node, Service, Snapshot, Task
@@ -203,10 +202,14 @@ def _mixed(tasks: list[Task]) -> set[str]:
 
 def _merged(tiles: Iterable[Tile]) -> tuple[Tile, ...]:
     """One tile for those of the same service, state and image."""
-    alike = Counter((tile.service, tile.state, tile.image, tile.current) for tile in tiles)
+    alike: dict[tuple[object, ...], list[Tile]] = {}
+    for tile in tiles:
+        alike.setdefault((tile.service, tile.state, tile.image), []).append(tile)
     return tuple(
-        Tile(service, f"{service or 'removed'} × {count}", state, image, current, count)
-        for (service, state, image, current), count in alike.items()
+        replace(first, label=f"{first.service or 'removed'} × {len(others) + 1}", count=len(others) + 1)
+        if others
+        else first
+        for first, *others in alike.values()
     )
 
 

@@ -54,10 +54,10 @@ def describe_compare(prediction: Mapping[str, int], actual: Mapping[str, int]) -
     wrong = [label for label in labels if prediction.get(label, 0) != actual.get(label, 0)]
     right = [f"{label} {actual.get(label, 0)}" for label in labels if label not in wrong]
     lines = [f"{_title(prediction, actual)}."]
-    lines += [
-        f"{label}: you expected {prediction.get(label, 0)}, there are {actual.get(label, 0)}."
-        for label in wrong
-    ]
+    for label in wrong:
+        count = actual.get(label, 0)
+        there = "there is 1" if count == 1 else f"there are {count}"
+        lines.append(f"{label}: you expected {prediction.get(label, 0)}, {there}.")
     if right:
         lines.append(f"As you expected: {listed(right)}.")
     return "\n".join(lines)

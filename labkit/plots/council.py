@@ -54,7 +54,7 @@ class Council:
         if self.voters == 1:
             return "One manager decides alone"
         if self.present == self.voters:
-            return f"All {self.voters} managers take part"
+            return f"{'Both' if self.voters == 2 else f'All {self.voters}'} managers take part"
         return f"{self.present} of {counted(self.voters, 'manager')} take part"
 
     @property
@@ -71,22 +71,25 @@ class Council:
             return ["The first engine that makes a swarm is its first manager: docker swarm init."]
         if not self.quorum:
             return self._without_quorum()
-        spare = self.present - self.majority
-        if spare > 0:
-            said = f"{spare} more may fail, and the swarm can still be changed."
-        elif self.voters == 1:
-            said = "If it fails, the swarm cannot be changed; tasks that run go on."
-        else:
-            said = "One more loss and the swarm cannot be changed; tasks that run go on."
         even = self.voters % 2 == 0
         hint = (
             f"{self.voters - 1} would do as well: an even number of managers adds no margin." if even else ""
         )
-        return [line for line in (self.rule, said, hint) if line]
+        return [line for line in (self.rule, self._consequence, hint) if line]
+
+    @property
+    def _consequence(self) -> str:
+        if not self.quorum:
+            return "The swarm cannot be changed; tasks on machines that are on go on."
+        spare = self.present - self.majority
+        if spare > 0:
+            return f"{spare} more may fail, and the swarm can still be changed."
+        loss = "If it fails," if self.voters == 1 else "One more loss and"
+        return f"{loss} the swarm cannot be changed; tasks that run go on."
 
     def _without_quorum(self) -> list[str]:
         rule = [self.rule] if self.sure else []
-        said = [*rule, "The swarm cannot be changed; tasks on machines that are on go on."]
+        said = [*rule, self._consequence]
         missing = self.majority - self.present
         if missing <= 0:
             return [*said, "Enough managers are on: they choose a leader, or cannot reach each other."]
@@ -109,8 +112,11 @@ class Council:
             f"{member.name}: {', '.join(filter(None, [member.part, member.machine])) or 'on'}."
             for member in self.members
         ]
-        first, *rest = [f"{self.title}.", *self.meaning]
-        return "\n".join([first, *rest, *told])
+        if self.quorum is None:
+            return "\n".join([f"{self.title}.", *self.meaning])
+        conclusion = f"{self.title}; {self._consequence[0].lower()}{self._consequence[1:]}"
+        rest = [line for line in self.meaning if line != self._consequence]
+        return "\n".join([conclusion, *rest, *told])
 
 
 def council_of(snapshot: Snapshot, before: Snapshot | None = None) -> Council:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from labkit.film import Film
-from labkit.healing import Dip, causes, dips
+from labkit.healing import Cause, Dip, causes, dips
 from labkit.history import Life, blind, counts, lives
 from labkit.plots.lettering import counted
 
@@ -50,13 +50,22 @@ def title_words(film: Film) -> str:
     """The conclusion in a few words."""
     if worst := _worst(film):
         return _short(worst)
+    failures = sum(cause.times for cause in causes(film) if cause.loss)
     for service, steps in counts(film).items():
         first, last = steps[0], steps[-1]
+        if last.running < last.desired:
+            failed = f", {counted(failures, 'failure')}" if failures else ""
+            return f"{service} runs {last.running} of {counted(last.desired, 'task')} at the end{failed}"
         if first.running != last.running:
             return f"{service} went from {first.running} to {counted(last.running, 'running task')}"
     if any(life.ending for life in lives(film)):
         return "Tasks were replaced, never fewer ran than desired"
     return "Nothing changed: every task went on as it was"
+
+
+def cause_words(cause: Cause) -> str:
+    """The cause, and how often it came."""
+    return f"{cause.words} ({cause.times} times)" if cause.times > 1 else cause.words
 
 
 def _headline(film: Film) -> str:
@@ -98,7 +107,7 @@ def _counts_words(film: Film) -> Iterator[str]:
 
 def _cause_words(film: Film) -> Iterator[str]:
     for cause in causes(film):
-        yield f"At {max(cause.moment - film.start, 0):.1f} s: {cause.words}."
+        yield f"At {max(cause.moment - film.start, 0):.1f} s: {cause_words(cause)}."
 
 
 def _move_words(film: Film) -> Iterator[str]:

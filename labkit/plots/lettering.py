@@ -34,6 +34,13 @@ def fit(words: str, width: float, size: float, *, bold: bool = False) -> str:
     return f"{words.rstrip()}…"
 
 
+def fit_name(name: str, width: float, size: float) -> str:
+    """A task's name or count, cut before its number: `long-na….12`, `long-n… × 3`."""
+    number = re.search(r"(\.| × )\d+$", name)
+    tail = number[0] if number else ""
+    return fit(name.removesuffix(tail), width - width_of(tail, size), size) + tail
+
+
 def wrap(words: str, width: float, size: float, *, lines: int) -> list[str]:
     """The words in at most `lines` lines of `width` points; the last is cut where there are more."""
     found: list[str] = [""]

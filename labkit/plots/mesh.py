@@ -51,20 +51,8 @@ def mesh(answers: Sequence[Answer], *, theme: Theme = LIGHT) -> Picture:
         for (left, _, width, _), count in zip(boxes, counts, strict=True):
             colour = theme.ink if count else theme.muted
             picture.write(left + width / 2, y + 17, str(count), size=11, colour=colour, align="center")
-        if lost:
-            left = _LEFT + len(columns) * step + 8
-            if lost[node]:
-                picture.boxes(
-                    [(left, y, _LOST - 12, _ROW - 4)], edge=theme.bad, width=1.2, radius=3, dashed=True
-                )
-            colour = theme.bad if lost[node] else theme.muted
-            middle = left + (_LOST - 12) / 2
-            picture.write(
-                middle, y + 17, str(lost[node]), size=11, bold=bool(lost[node]), colour=colour, align="center"
-            )
     if lost:
-        left = _LEFT + len(columns) * step + 8
-        picture.write(left, top - 9, "no answer", size=10, colour=theme.bad, bold=True)
+        _draw_lost(picture, [lost[node] for node in entered], _LEFT + len(columns) * step + 8, top)
     for place, words in enumerate(notes):
         y = top + _ROW * len(entered) + 18 + 20 * place
         picture.write(_MARGIN, y, fit(words, _WIDTH - 2 * _MARGIN, 10.5), size=10.5, colour=theme.ink)
@@ -152,6 +140,18 @@ def _draw_heads(
         picture.write(
             _LEFT + place * step + step / 2 - 2, 83, said, size=10, colour=theme.muted, align="center"
         )
+
+
+def _draw_lost(picture: Picture, counts: Sequence[int], left: float, top: float) -> None:
+    """The column of requests without an answer."""
+    theme, width = picture.theme, _LOST - 12
+    picture.write(left, top - 9, "no answer", size=10, colour=theme.bad, bold=True)
+    boxes = [(left, top + row * _ROW, width, _ROW - 4) for row, count in enumerate(counts) if count]
+    picture.boxes(boxes, edge=theme.bad, width=1.2, radius=3, dashed=True)
+    for row, count in enumerate(counts):
+        colour = theme.bad if count else theme.muted
+        at = (left + width / 2, top + row * _ROW + 17)
+        picture.write(*at, str(count), size=11, bold=bool(count), colour=colour, align="center")
 
 
 def _heat(count: int, most: int) -> str:

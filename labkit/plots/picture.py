@@ -23,6 +23,7 @@ Box = tuple[float, float, float, float]  # left, top, width, height in points
 
 _FONTS = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 _STROKES = "stroke-linejoin:round;stroke-linecap:butt"
+_WORDS = "margin:0 2%;font-size:90%"
 _LARGEST = 1.2  # times as wide as drawn
 _SHORT = 160  # letters of a description that need not be folded
 # JupyterLab's variables where one is readable on both grounds; the others are set here for its dark themes.
@@ -131,10 +132,11 @@ class Picture(Figure):
             words = escape(self.description.removeprefix(self.headline).strip(), quote=False)
             caption = self.headline
             inner = f'<div style="white-space:pre-line">{words}</div>'
-            more = f"<details><summary>In words</summary>{inner}</details>"
+            more = f'<details style="{_WORDS}"><summary>In words</summary>{inner}</details>'
         return (
             f'<figure class="labkit-picture" style="margin:0;max-width:{width * _LARGEST:.0f}px">'
-            f"{_STYLE}{drawing}<figcaption>{escape(caption, quote=False)}</figcaption>{more}</figure>"
+            f'{_STYLE}{drawing}<figcaption style="{_WORDS}">{escape(caption, quote=False)}</figcaption>'
+            f"{more}</figure>"
         )
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
@@ -146,6 +148,7 @@ class Picture(Figure):
         Without matplotlib's style sheet, which would hold for a whole page, and with identifiers of its own:
         pictures in one page must not take each other's patterns.
         """
+        self.set_dpi(72)  # a point is SVG's unit
         width, height = self.size
         written = io.StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
@@ -171,12 +174,18 @@ def _with_variables(drawing: str) -> str:
 
 
 def _with_own_identifiers(body: str) -> str:
-    used = dict.fromkeys(re.findall(r'(?:url\(|href=")#([^)"]+)', body))
-    body = re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in used else "", body)
-    digest = hashlib.sha256(body.encode()).hexdigest()[:8]
-    for place, name in enumerate(used):
-        body = re.sub(rf'(id="|#){re.escape(name)}(?=[")])', rf"\1p{digest}-{place}", body)
-    return body
+    """The identifiers that are referred to, named by what the whole drawing is; the others are dropped."""
+    used = list(dict.fromkeys(re.findall(r'(?:url\(|href=")#([^")]+)', body)))
+
+    def named(prefix: str) -> str:
+        def name(found: re.Match[str]) -> str:
+            if found[2] in used:
+                return f"{found[1]}{prefix}{used.index(found[2])}{found[3]}"
+            return ""  # nothing refers to it
+
+        return re.sub(r'( id="|(?:url\(|href=")#)([^")]+)(["\)])', name, body)
+
+    return named(f"p{hashlib.sha256(named('').encode()).hexdigest()[:8]}-")
 
 
 def _rounded(box: Box, radius: float) -> Outline:

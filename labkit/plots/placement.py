@@ -12,7 +12,7 @@ from labkit.plots.theme import LIGHT, Paint, Theme, paints_of
 from labkit.plots.tiles import draw_tiles
 
 _MARGIN, _GAP, _PAD = 16.0, 10.0, 9.0  # points, as all lengths here
-_WIDTH = 660.0  # of all columns together, as long as none is too narrow or too wide
+_WIDTH = 660.0
 _NARROWEST, _WIDEST = 136.0, 240.0
 _TITLE, _ENTRY, _HEAD, _STEP, _TILE, _FAILURE = 42.0, 40.0, 68.0, 29.0, 24.0, 32.0  # heights
 _ENTRY_WIDTH = 150.0
@@ -20,18 +20,21 @@ _ROWS_AT_ONCE = 4  # columns grow by so many tiles: a live picture must not jump
 _MOST_ENTRY_ROWS, _MOST_FAILURES, _MOST_WAITING, _MOST_LABELS = 3, 3, 4, 3
 
 
-def placement(snapshot: Snapshot, *, theme: Theme = LIGHT) -> Picture:
+def placement(snapshot: Snapshot, *, theme: Theme = LIGHT, width: float = _WIDTH) -> Picture:
     """Nodes as columns, tasks as boxes in their service's colour; below, the tasks that wait for a node.
 
     A box that is not filled tells the state of a task that does not just run. While a service runs several
-    images, boxes tell theirs, the one that is asked for on a plate.
+    images, boxes tell theirs, the one that is asked for on a plate. `width` in points is that of all columns
+    together, as long as none gets too narrow or too wide by it.
     """
     plan = arrange(snapshot)
-    layout = _Layout.of(plan)
+    layout = _Layout.of(plan, width)
     picture = Picture(layout.width, layout.height, narrate(snapshot.quorum, plan), theme=theme)
     paints = paints_of(snapshot)
     picture.write(_MARGIN, 28, title(snapshot.quorum, plan), size=15, bold=True)
-    picture.write(_MARGIN, 50, NOTES.get(snapshot.quorum, ""), size=11.5, colour=theme.muted)
+    picture.write(
+        _MARGIN, 50, fit(NOTES.get(snapshot.quorum, ""), layout.inner, 11.5), size=11.5, colour=theme.muted
+    )
     _draw_services(picture, layout, plan.services, paints)
     _draw_panels(picture, layout, plan)
     for place, column in enumerate(plan.columns):
@@ -62,36 +65,32 @@ class _Layout:
 
     columns: int
     column: float
+    inner: float  # the width within the margins
     entries: int  # in a row
     board: float
     tray: float
     height: float
 
     @classmethod
-    def of(cls, plan: Arrangement) -> "_Layout":
+    def of(cls, plan: Arrangement, width: float) -> "_Layout":
         columns = max(len(plan.columns), 1)
-        column = min(max((_WIDTH + _GAP) / columns - _GAP, _NARROWEST), _WIDEST)
-        width = max(columns * (column + _GAP) - _GAP, _WIDTH)
-        entries = int((width + _GAP) // (_ENTRY_WIDTH + _GAP))
+        column = min(max((width + _GAP) / columns - _GAP, _NARROWEST), _WIDEST)
+        inner = max(columns * (column + _GAP) - _GAP, width)
+        entries = int((inner + _GAP) // (_ENTRY_WIDTH + _GAP))
         board = _TITLE + min(max(-(-len(plan.services) // entries), 1), _MOST_ENTRY_ROWS) * _ENTRY + 4
         rows = max((len(each.tiles) for each in plan.columns), default=0)
         rows = max(-(-rows // _ROWS_AT_ONCE), 1) * _ROWS_AT_ONCE
         failures = min(max((len(each.failures) for each in plan.columns), default=0), _MOST_FAILURES)
         if not plan.columns:
-            return cls(columns, column, entries, board, board, board)
+            return cls(columns, column, inner, entries, board, board, board)
         tray = board + _HEAD + rows * _STEP + failures * _FAILURE + _PAD + _GAP
         waiting = min(max(len(plan.waiting), 1), _MOST_WAITING) if plan.services else 0
-        return cls(
-            columns, column, entries, board, tray, tray + (26 + waiting * _STEP if waiting else 0) + 14
-        )
+        height = tray + (26 + waiting * _STEP if waiting else 0) + 14
+        return cls(columns, column, inner, entries, board, tray, height)
 
     @property
     def width(self) -> float:
-        return max(self.columns * (self.column + _GAP) - _GAP, _WIDTH) + 2 * _MARGIN
-
-    @property
-    def inner(self) -> float:
-        return self.width - 2 * _MARGIN
+        return self.inner + 2 * _MARGIN
 
     @property
     def tile(self) -> float:

@@ -22,7 +22,7 @@ class Row:
 
 
 def choose_rows(lives: Iterable[Life], most: int, slack: float) -> tuple[list[Row], int]:
-    """At most so many rows, those first in which something happened, and how many others there are.
+    """At most so many rows, or where there are more only those in which something happened; and how many not.
 
     A task that starts up to `slack` seconds before the end of the one before shares its lane.
     """
@@ -32,8 +32,10 @@ def choose_rows(lives: Iterable[Life], most: int, slack: float) -> tuple[list[Ro
         slots.setdefault((life.task.service, place), []).append(life)
     rows = [_row(service, place, slots[service, place], slack) for service, place in slots]
     rows.sort(key=lambda row: natural(row.label))
-    chosen = sorted(rows, key=lambda row: not row.eventful)[:most]
-    return [row for row in rows if row in chosen], len(rows) - len(chosen)
+    chosen = rows
+    if len(rows) > most:
+        chosen = ([row for row in rows if row.eventful] or rows)[:most]
+    return chosen, len(rows) - len(chosen)
 
 
 def bars(life: Life) -> list[Phase]:

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from labkit.plots.arrangement import Tile
-from labkit.plots.lettering import fit, width_of
+from labkit.plots.lettering import fit, fit_name, width_of
 from labkit.plots.picture import Box, Picture
 from labkit.plots.theme import Paint
 
 _LEAVING = ("stopping", "lost")  # dashed: the swarm no longer counts on them
 _LABEL, _ASIDE, _SIDE = 12.0, 10.5, 8.0  # sizes of words, and the space beside them
-_MOST_ASIDE = 0.62  # of a tile's width
+_MOST_ASIDE = 0.54  # of a tile's width, where not all fits
 
 
 def draw_tiles(picture: Picture, tiles: Sequence[tuple[Box, Tile]], paints: Mapping[str, Paint]) -> None:
@@ -37,7 +37,7 @@ def draw_tiles(picture: Picture, tiles: Sequence[tuple[Box, Tile]], paints: Mapp
         ink = theme.ink if tile.state else paint[tile.service].text
         base = top + height / 2 + 4.2
         room = (plate[0] if words else left + width) - left - 2 * _SIDE + (2 if words else 0)
-        picture.write(left + _SIDE, base, fit(tile.label, room, _LABEL), size=_LABEL, colour=ink)
+        picture.write(left + _SIDE, base, fit_name(tile.label, room, _LABEL), size=_LABEL, colour=ink)
         if words:
             colour = theme.ink if tile.current or tile.state else ink
             x = plate[0] + plate[2] / 2
@@ -47,8 +47,10 @@ def draw_tiles(picture: Picture, tiles: Sequence[tuple[Box, Tile]], paints: Mapp
 def _aside(box: Box, tile: Tile) -> tuple[str, Box]:
     """What stands at the right of a tile, and the plate that it stands on."""
     left, top, width, height = box
-    both = " · ".join(filter(None, [tile.image, tile.state]))
-    words = both if width_of(both, _ASIDE) <= width * _MOST_ASIDE else tile.state or tile.image
-    words = fit(words, width * _MOST_ASIDE, _ASIDE)
+    image = tile.image.rpartition("/")[2]  # what tells images of one service apart
+    both = " · ".join(filter(None, [image, tile.state]))
+    roomy = width_of(both, _ASIDE) + width_of(tile.label, _LABEL) + 4 * _SIDE <= width
+    words = both if roomy else tile.state or image
+    words = words if roomy else fit(words, width * _MOST_ASIDE, _ASIDE)
     room = width_of(words, _ASIDE) + 10
     return words, (left + width - room - 4, top + 4, room, height - 8)

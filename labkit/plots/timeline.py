@@ -1,13 +1,14 @@
 """The timeline: what each task did during a film, how many ran, and what caused it."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from labkit.film import Film
 from labkit.healing import Cause, Dip, causes, dips
 from labkit.history import Count, Life, blind, counts, lives
-from labkit.plots.film_words import describe_timeline, dip_words, nothing_words, title_words
-from labkit.plots.lettering import counted, fit, width_of
+from labkit.plots.film_words import cause_words, describe_timeline, dip_words, nothing_words, title_words
+from labkit.plots.lettering import counted, fit, natural, width_of
 from labkit.plots.phases import draw_failure, draw_phase, phase_words
 from labkit.plots.picture import Picture
 from labkit.plots.rows import Row, bars, choose_rows
@@ -17,8 +18,9 @@ __all__ = ["describe_timeline", "timeline"]
 
 _WIDTH, _LEFT, _RIGHT = 780.0, 116.0, 700.0  # points; the time axis goes from left to right
 _HEAD, _STRIP = 20.0, 30.0  # of a service's running count: the line of words, and the curve
-_ROWS, _CAUSES = 30, 12  # more would not be readable
+_ROWS, _CAUSES, _STRIPS = 30, 12, 6  # more would not be readable
 _BADGE = 16.0
+_LEGEND = 400.0  # points for the nodes' names
 _KINDS = ("waiting", "preparing", "starting", "running", "stopping", "lost", "failed")
 
 
@@ -46,11 +48,12 @@ def timeline(film: Film, *, theme: Theme = LIGHT) -> Picture:
     """
     everyone = lives(film)
     if not everyone:
-        picture = Picture(_WIDTH, 90, describe_timeline(film), theme=theme)
-        picture.write(_WIDTH / 2, 50, nothing_words(film), colour=theme.muted, align="center")
+        picture = Picture(_WIDTH, 70, describe_timeline(film), theme=theme)
+        picture.write(16, 28, nothing_words(film).rstrip("."), size=15, bold=True)
         return picture
     rows, hidden = choose_rows(everyone, _ROWS, slack=0.02 * (film.end - film.start))
-    steps, reported, found = counts(film), causes(film), dips(film)
+    steps, more_services = _choose_services(counts(film))
+    reported, found = causes(film), dips(film)
     shown = reported[:_CAUSES]
     lane = 16.0 if len(rows) <= 16 else 12.0
     strips_top = 70.0 if shown else 48.0
@@ -58,9 +61,11 @@ def timeline(film: Film, *, theme: Theme = LIGHT) -> Picture:
     axis = rows_top + sum(_height(row, lane) for row in rows) + 2
     key = axis + 46
     notes = [f"and {counted(len(reported) - len(shown), 'more event')}"] if reported[_CAUSES:] else []
+    if more_services:
+        notes.append(f"and {counted(more_services, 'more service')}: their counts are not drawn")
     if hidden:
         notes.append(
-            f"{len(rows)} of {len(rows) + hidden} slots are shown: first those in which something happened"
+            f"shown: {len(rows)} of {len(rows) + hidden} slots, first those in which something happened"
         )
     height = key + 20 * (len(shown) + len(notes)) + 30
 
@@ -75,10 +80,7 @@ def timeline(film: Film, *, theme: Theme = LIGHT) -> Picture:
         top = strips_top + place * (_HEAD + _STRIP)
         _draw_strip(drawing, service, mine, [dip for dip in found if dip.service == service], top)
     top = rows_top
-    versions = {
-        service: len({life.task.image for life in everyone if life.task.service == service})
-        for service in steps
-    }
+    versions = Counter(service for service, _ in {(life.task.service, life.task.image) for life in everyone})
     for row in rows:
         _draw_row(drawing, row, top, lane, versions)
         top += _height(row, lane)
@@ -88,21 +90,29 @@ def timeline(film: Film, *, theme: Theme = LIGHT) -> Picture:
     return picture
 
 
+def _choose_services(steps: dict[str, list[Count]]) -> tuple[dict[str, list[Count]], int]:
+    """The counts to draw, those that changed first, and how many others there are."""
+    chosen = sorted(steps, key=lambda service: len(steps[service]) == 1)[:_STRIPS]
+    return {service: steps[service] for service in steps if service in chosen}, len(steps) - len(chosen)
+
+
 def _height(row: Row, lane: float) -> float:
     return len(row.lanes) * (lane + 2) + 4
 
 
 def _draw_title(drawing: _Drawing, everyone: Sequence[Life]) -> None:
     picture = drawing.picture
-    x = _WIDTH - 16
-    for name in sorted({life.task.node for life in everyone if life.task.node}, reverse=True):
-        x -= width_of(name, 11)
-        picture.write(x, 27, name, size=11)
-        x -= 18
+    names = sorted({life.task.node for life in everyone if life.task.node}, key=natural)
+    width = sum(width_of(name, 11) + 34 for name in names)
+    if width > _LEGEND:
+        names, width = [], 0  # bars have words too: no legend is better than half of one
+    x = start = _WIDTH - width
+    for name in names:
         paint = drawing.nodes.get(name)
         picture.boxes([(x, 17, 12, 12)], fill=paint.fill if paint else drawing.theme.muted, radius=3)
-        x -= 16
-    picture.write(16, 28, fit(title_words(drawing.film), x - 16, 15, bold=True), size=15, bold=True)
+        picture.write(x + 18, 27, name, size=11)
+        x += width_of(name, 11) + 34
+    picture.write(16, 28, fit(title_words(drawing.film), start - 32, 15, bold=True), size=15, bold=True)
 
 
 def _draw_axis(drawing: _Drawing, top: float, axis: float) -> None:
@@ -110,11 +120,17 @@ def _draw_axis(drawing: _Drawing, top: float, axis: float) -> None:
     picture.boxes([(_LEFT, top + _HEAD, _RIGHT - _LEFT, axis - top - _HEAD)], fill=theme.panel, radius=0)
     for start, end in blind(film):
         left, right = drawing.x(start), drawing.x(end)
+        height = axis - top - _HEAD
         picture.boxes(
-            [(left, top + _HEAD, max(right - left, 2), axis - top - _HEAD)],
-            edge=theme.bad,
-            dashed=True,
-            radius=0,
+            [(left, top + _HEAD, right - left, height)], fill=theme.paper, edge=theme.bad, dashed=True
+        )
+        picture.write(
+            (left + right) / 2,
+            top + _HEAD - 5,
+            fit("nobody could tell", right - left + 60, 10),
+            size=10,
+            colour=theme.bad,
+            align="center",
         )
     length = max(film.end - film.start, 0.1)
     step = next(
@@ -158,7 +174,7 @@ def _draw_causes(drawing: _Drawing, shown: Sequence[Cause], top: float, axis: fl
             colour=theme.muted,
             align="right",
         )
-        picture.write(_LEFT + 44, y, fit(cause.words, _WIDTH - _LEFT - 60, 10), size=10)
+        picture.write(_LEFT + 44, y, fit(cause_words(cause), _WIDTH - _LEFT - 60, 10), size=10)
 
 
 def _draw_strip(
@@ -219,7 +235,7 @@ def _draw_strip(
             free = start + width + 8
 
 
-def _draw_row(drawing: _Drawing, row: Row, top: float, lane: float, versions: dict[str, int]) -> None:
+def _draw_row(drawing: _Drawing, row: Row, top: float, lane: float, versions: Mapping[str, int]) -> None:
     picture, theme = drawing.picture, drawing.theme
     size = 9.5 if lane > 14 else 8.0
     middle = top + _height(row, lane) / 2 + size * 0.36 - 2

@@ -9,7 +9,7 @@ from labkit import checks
 from labkit.model import Node, Snapshot
 from labkit.running import Result
 from labkit.widgets import page
-from labkit.widgets.panel import Panel
+from labkit.widgets.panel import Panel, in_a_row
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
@@ -40,7 +40,7 @@ class Availability(Panel):
         if members.keys() != self.toggles.keys():
             self.toggles = {name: self._toggle(node) for name, node in members.items()}
             self.controls.children = list(self.toggles.values())
-            self.announce(command("NODE", "|".join(CHOICES)), snapshot)
+            self.runner.hint("A click runs " + command("NODE", "…") + " on a manager.")
         for name, toggle in self.toggles.items():
             toggle.value = self._actual[name]
 
@@ -51,15 +51,13 @@ class Availability(Panel):
         toggle = ipywidgets.ToggleButtons(
             options=CHOICES, value=node.availability, description=node.name, tooltips=_TOOLTIPS
         )
-        toggle.style.button_width = "7em"
+        in_a_row(toggle)
 
         def clicked(value: str) -> None:
-            toggle.icons = ["check" if choice == value else "" for choice in CHOICES]
             if value != self._actual[node.name]:  # the learner's doing, not the swarm's
                 self.start_work(self.on(command(node.name, value)))
 
         toggle.observe(lambda change: clicked(change["new"]), "value")
-        clicked(node.availability)
         return toggle
 
 

@@ -15,8 +15,10 @@ from labkit.model import Snapshot
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-_RECENT = 6
-_DULL = {"create", "destroy"}  # a container's; its start and its end say it all
+_RECENT = 8
+_WIDTH = 500.0  # of half a screen beside the table of contents
+_DULL = {"create", "destroy", "health_status: healthy"}  # of a container; its start and its end say it all
+_CONTAINERS = {"task", "container"}
 
 _open: dict[str, "Board"] = {}
 
@@ -31,13 +33,13 @@ class Board:
         self.lab = lab
         self._shown: Snapshot | None = None
         self._recent: deque[Event] = deque(maxlen=_RECENT)
-        self._picture, self._news = ipywidgets.HTML(_view_count=0), ipywidgets.HTML()
-        box = ipywidgets.VBox([self._picture, self._news])
+        self.picture, self.news = ipywidgets.HTML(_view_count=0), ipywidgets.HTML()
+        box = ipywidgets.VBox([self.picture, self.news])
         box.layout.padding, box.layout.overflow = "8px 16px", "auto"
         title = "Swarm" if lab.name == hint.DEFAULT_LAB else f"Swarm {lab.name}"
         self._sidecar = Sidecar(title=title, anchor="split-right")
         self._sidecar.append_display_data(box)
-        self._picture.observe(self._on_views, "_view_count")
+        self.picture.observe(self._on_views, "_view_count")
         self._subscription = events.subscribe(lab, self.paint)
 
     def __repr__(self) -> str:
@@ -51,12 +53,12 @@ class Board:
     def paint(self, frame: Frame) -> None:
         """Show a frame: the picture where it differs from the one before, and the events."""
         if frame.snapshot != self._shown:
-            self._picture.value = plots.placement(frame.snapshot).html()
+            self.picture.value = plots.placement(frame.snapshot, width=_WIDTH).html()
             self._shown = frame.snapshot
-        news = [event for event in frame.events if event.action not in _DULL or event.kind == "service"]
-        if news or not self._news.value:
+        news = [event for event in frame.events if event.action not in _DULL or event.kind not in _CONTAINERS]
+        if news or not self.news.value:
             self._recent.extend(news)
-            self._news.value = _list(self._recent)
+            self.news.value = _list(self._recent)
 
     def close(self) -> None:
         """Stop following and undock. Twice is fine."""

@@ -53,4 +53,5 @@ class Command(Panel):
         self.start_work(self.on(self.command.value, self.node.value, self.timeout))
 
     def _announce(self) -> None:
+        self.runner.clear()
         self.runner.announce(self.node.value, self.command.value)

@@ -12,7 +12,7 @@ from labkit.model import Snapshot
 from labkit.node import FaultState, Node
 from labkit.running import Sink, Switch
 from labkit.widgets import page
-from labkit.widgets.panel import Panel, on_click
+from labkit.widgets.panel import Panel, in_a_row, on_click
 from labkit.widgets.runner import Work
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Faults(Panel):
             description="fault",
         )
         for toggle in (self.node, self.fault):
-            toggle.style.button_width = "7em"
+            in_a_row(toggle)
         self.apply = on_click(
             ipywidgets.Button(description="Do it", icon="bolt", button_style="danger"),
             lambda: self.start_work(self._applying(self.node.value, self.fault.value)),

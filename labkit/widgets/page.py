@@ -28,8 +28,12 @@ STYLE = """<style>
     outline: 2px solid var(--jp-brand-color1); outline-offset: 1px; }
 .labkit-output { display: flex; flex-direction: column-reverse; max-height: 16em; overflow: auto;
     border: 1px solid var(--jp-border-color2); background: var(--jp-layout-color1); }
-.labkit-output pre { margin: 0; padding: 6px 10px; line-height: 1.4; white-space: pre-wrap;
-    overflow-wrap: anywhere; color: var(--jp-content-font-color1); background: none; }
+.labkit-output pre { flex: none; overflow: visible; margin: 0; padding: 6px 10px; line-height: 1.4;
+    white-space: pre-wrap; overflow-wrap: anywhere; color: var(--jp-content-font-color1); background: none; }
+.labkit-code textarea { font-family: var(--jp-code-font-family); }
+.widget-toggle-button i { margin-left: 6px; }
+.labkit-links { display: flex; flex-flow: row wrap; gap: 6px; align-items: center; line-height: 2; }
+a.labkit-button { text-decoration: underline; }
 .labkit-error { margin: 0; padding: 6px 10px; line-height: 1.4; white-space: pre-wrap;
     overflow-wrap: anywhere; border-left: 4px solid var(--jp-error-color1);
     color: var(--jp-content-font-color1); background: var(--jp-layout-color2); }

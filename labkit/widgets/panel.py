@@ -83,9 +83,10 @@ class Panel(ipywidgets.VBox):
             self._open.append(close)
 
     def announce(self, command: str, snapshot: Snapshot) -> None:
-        """Show a command that is to run on a manager."""
+        """Show a command that is to run on a manager, unless one is shown that ran."""
         with contextlib.suppress(LabError):  # no manager answers: that is told when it runs
-            self.runner.announce(manager(snapshot), command)
+            if self.runner.blank:
+                self.runner.announce(manager(snapshot), command)
 
     def on(self, command: str, node: str | None = None, timeout: float = DEFAULT_TIMEOUT) -> Work[Result]:
         """The work of running a command on a node, or on a manager that answers, and showing it."""
@@ -129,7 +130,8 @@ class Panel(ipywidgets.VBox):
     def _take(self, snapshot: Snapshot, done: bool = False) -> None:
         with self._lock:
             self.say(self.report(snapshot))
-            if snapshot.quorum is not False and (done or not self.runner.busy):  # else nobody can tell
+            waits = self.runner.next or (self.runner.busy and not done)
+            if not waits and snapshot.quorum is not False:  # without a quorum nobody can tell
                 self.reflect(snapshot)
 
     def _frame(self, frame: Frame) -> None:
@@ -178,6 +180,18 @@ def on_click(button: ipywidgets.Button, action: Callable[[], None]) -> ipywidget
     """Let a button do something; returns it."""
     button.on_click(lambda _: action())
     return button
+
+
+def in_a_row(toggle: ipywidgets.ToggleButtons) -> None:
+    """Lay out a toggle group beside its description; what is chosen has a tick, not only a colour."""
+    toggle.layout = ipywidgets.Layout(display="flex", flex_flow="row", width="auto")
+    toggle.style.button_width, toggle.style.description_width = "9em", "80px"
+
+    def tick() -> None:
+        toggle.icons = ["check" if index == toggle.index else "" for index in range(len(toggle.options))]
+
+    toggle.observe(lambda _: tick(), "index")
+    tick()
 
 
 def _enable(widget: ipywidgets.Widget, enabled: bool) -> None:

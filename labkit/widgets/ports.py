@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from labkit import engine, images, relay
+from labkit import engine, images, plots, relay
 from labkit.errors import CommandInterrupted, LabError
 from labkit.load import Load
 from labkit.model import Port, Snapshot
@@ -34,10 +34,12 @@ class Ports(Panel):
         self._relays: set[Relay] = set()
         self._links = ipywidgets.HTML()
         self.port = ipywidgets.Dropdown(description="port")
-        self.requests = ipywidgets.BoundedIntText(requests, min=1, max=500, description="to each node")
+        self.requests = ipywidgets.BoundedIntText(
+            requests, min=1, max=500, description="to each node", style={"description_width": "initial"}
+        )
         self.button = on_click(
             ipywidgets.Button(description="Send requests", icon="paper-plane", button_style="primary"),
-            lambda: self.start_work(self._sending(*self.port.value, self.requests.value)),
+            self._ask,
         )
         row = ipywidgets.HBox([self.port, self.requests, self.button], layout={"flex_flow": "row wrap"})
         super().__init__(lab, "Published ports", [self._links, row])
@@ -72,13 +74,19 @@ class Ports(Panel):
         ports = published(snapshot)
         options = [(f"{service}: {port.published}", (service, port)) for service, port in ports]
         if tuple(options) != tuple(self.port.options):
+            chosen, known = self.port.value, [value for _, value in options]
             self.port.options = options
+            self.port.value = chosen if chosen in known else next(iter(known), None)
         self.enable(bool(options))
         if self._view_count:
             self._links.value = "".join(self._row(snapshot, *published) for published in ports)
 
     def report(self, snapshot: Snapshot) -> str:
         return "" if published(snapshot) else "No service publishes a TCP port yet."
+
+    def _ask(self) -> None:
+        service, port = self.port.value
+        self.start_work(self._sending(service, port, self.requests.value))
 
     def _row(self, snapshot: Snapshot, service: str, port: Port) -> str:
         links = [
@@ -112,6 +120,7 @@ class Ports(Panel):
                 answers = load.wait()
             if switch.is_off:
                 raise CommandInterrupted("stopped; no more requests are sent")
+            self.runner.show(plots.mesh(answers))
             if port.mode == "ingress" and any(answer.error for answer in answers):
                 sink("", "stdout", _why_unanswered())
             return answers

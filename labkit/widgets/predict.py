@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from labkit import checks
+from labkit import checks, plots
 from labkit.checks import Check, Verdict
 from labkit.errors import CommandInterrupted, LabError
 from labkit.model import Snapshot
@@ -134,6 +134,10 @@ class Predict(Panel):
                     raise failure(result)
             snapshot = self.lab.wait(not_stopped, *self._until, timeout=self.timeout)
             outcome = Outcome(prediction, self._see(snapshot), snapshot)
+            if isinstance(prediction, str):
+                sink("", "stdout", f"You predicted: {prediction}\nIt is:         {outcome.actual}\n")
+            else:
+                self.runner.show(plots.compare(prediction, placed(snapshot, self.service)))
             self.outcome, self.committed = outcome, None  # and so the next prediction may come
             return outcome
 

@@ -12,6 +12,7 @@ import ipywidgets
 from traitlets import Bool
 
 from labkit.errors import CommandInterrupted, LabBusy
+from labkit.plots import Picture
 from labkit.running import Result, Sink, Switch, failure
 from labkit.widgets import page
 
@@ -36,22 +37,41 @@ class Runner(ipywidgets.VBox):
     def __init__(self) -> None:
         self.result: object = None
         self.error: BaseException | None = None
-        self._lock = threading.Lock()
+        self.next: Work[object] | None = None  # what runs after this
+        self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
         self._switch = Switch()
         self._line, self._output, self._error = (ipywidgets.HTML() for _ in range(3))
-        self._status = ipywidgets.HTML()
+        self._status, self._picture = ipywidgets.HTML(), ipywidgets.HTML()
         self._stop = ipywidgets.Button(
             description="Stop", icon="stop", tooltip="Stop the command on the node", disabled=True
         )
         self._stop.layout.display = "none"
         self._stop.on_click(lambda _: self.stop())
         bar = ipywidgets.HBox([self._stop, self._status], layout={"align_items": "center"})
-        super().__init__([self._line, bar, self._output, self._error])  # type: ignore[no-untyped-call]
+        super().__init__([self._line, bar, self._output, self._error, self._picture])  # type: ignore[no-untyped-call]
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing is shown of a command that ran: then another one may be announced."""
+        return not self.busy and not self._status.value
+
+    def clear(self) -> None:
+        """Show nothing of what ran before."""
+        for part in (self._status, self._output, self._error, self._picture):
+            part.value = ""
+
+    def hint(self, text: str) -> None:
+        """Say which command is to run, as long as it is not known to the last word."""
+        self._line.value = page.note(text)
 
     def announce(self, where: str, command: str) -> None:
-        """Show the command that is to run, as one types it on `where`."""
+        """Show the command that is to run, or that runs, as one types it on `where`."""
         self._line.value = page.command_line(where, command)
+
+    def show(self, picture: Picture) -> None:
+        """Show a picture below the output, until something is run again."""
+        self._picture.value = picture.html()
 
     def run(self, work: Work[T]) -> T:
         """Run it in this thread; show what it says and how it ended.
@@ -59,7 +79,12 @@ class Runner(ipywidgets.VBox):
         Raises what it raises, CommandFailed for a `Result` with an exit code other than 0, LabBusy while
         this runner runs something else.
         """
-        self._claim()
+        with self._lock:
+            if self.busy:
+                raise LabBusy(
+                    "this widget runs a command already", next_step="wait for its end, or stop it first"
+                )
+            self._begin()
         return self._run(work)
 
     def start(self, work: Work[object]) -> bool:
@@ -67,50 +92,53 @@ class Runner(ipywidgets.VBox):
 
         False, and nothing done, while this runner runs something else.
         """
-        try:
-            self._claim()
-        except LabBusy:
-            return False
-
-        def run() -> None:
-            with contextlib.suppress(Exception):  # it is shown; there is nobody here to raise it to
-                self._run(work)
-
-        self._thread = threading.Thread(target=run, name="labkit-widget", daemon=True)
-        self._thread.start()
-        return True
+        with self._lock:
+            if self.busy:
+                return False
+            self._begin()
+            self._thread = threading.Thread(
+                target=self._run_quietly, args=(work,), name="labkit-widget", daemon=True
+            )
+            self._thread.start()
+            return True
 
     def start_instead(self, work: Work[object]) -> None:
-        """Stop what `start` has started, and start this after its end."""
-        previous = self._thread
-
-        def run() -> None:
-            self.stop()
-            if previous:
-                previous.join()
-            self.start(work)
-
-        threading.Thread(target=run, name="labkit-widget", daemon=True).start()
+        """Stop what runs and start this after its end. Of several such calls the last one counts."""
+        with self._lock:
+            self.next = work
+            if self.busy:
+                self._stop_running()
+            self._go_on()
 
     def stop(self) -> None:
         """Stop what runs, on the node too. Does not wait for its end; fine when nothing runs."""
-        self._stop.disabled = True
-        self._switch.off()
+        self.next = None
+        self._stop_running()
 
     def join(self, timeout: float | None = None) -> None:
         """Wait for the end of what `start` has started."""
         if self._thread and self._thread is not threading.current_thread():
             self._thread.join(timeout)
 
-    def _claim(self) -> None:
+    def _stop_running(self) -> None:
+        self._stop.disabled = True
+        self._switch.off()
+
+    def _begin(self) -> None:
+        """With the lock held: from now on something runs."""
+        self._switch = Switch()
+        self.busy = True  # who observes it disables the controls
+        _busy.add(self)
+
+    def _go_on(self) -> None:
+        """Start what is to run next, unless something runs: then its end does."""
         with self._lock:
-            if self.busy:
-                raise LabBusy(
-                    "this widget runs a command already", next_step="wait for its end, or stop it first"
-                )
-            self.busy = True  # who observes it disables the controls
-            self._switch = Switch()
-            _busy.add(self)
+            if self.next and self.start(self.next):
+                self.next = None
+
+    def _run_quietly(self, work: Work[object]) -> None:
+        with contextlib.suppress(Exception):  # it is shown; there is nobody here to raise it to
+            self._run(work)
 
     def _run(self, work: Work[T]) -> T:
         tail = page.Tail()
@@ -135,10 +163,11 @@ class Runner(ipywidgets.VBox):
             self._show_end(time.monotonic() - started)
             _busy.discard(self)
             self.busy = False
+            self._go_on()
         return result
 
     def _show_running(self) -> None:
-        self._output.value, self._error.value = "", ""
+        self.clear()
         self._status.value = page.note("… runs")
         self._stop.disabled = False
         self._stop.layout.display = None

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Scale(Panel):
     """Runs `docker service scale` when the slider is released; the slider is where the swarm is.
 
-    The command waits until all tasks run and have run for 5 s. After `timeout` seconds it is stopped, and
-    told what the tasks wait for: the order stands nevertheless.
+    The command waits until all tasks run and have run for 5 s; the next move of the slider ends the wait.
+    After `timeout` seconds it is stopped, and told what the tasks wait for: the order stands nevertheless.
     """
 
     def __init__(self, lab: "Lab", service: str, *, maximum: int = 12, timeout: float = 60) -> None:
@@ -37,10 +37,13 @@ class Scale(Panel):
         """Scale the service and wait until it is so. Raises what `Node.run` raises."""
         return self.run_work(self._scaling(replicas))
 
+    def enable(self, enabled: bool) -> None:
+        """The slider stays: by the keyboard it moves in steps, and the last one counts."""
+
     def reflect(self, snapshot: Snapshot) -> None:
         service = snapshot.service(self.service)
         self._replicas = service.replicas if service else None
-        self.enable(self._replicas is not None)
+        self.slider.disabled = self._replicas is None
         if self._replicas is not None:
             self.slider.max = max(self.slider.max, self._replicas)
             self.slider.value = self._replicas
@@ -56,7 +59,7 @@ class Scale(Panel):
 
     def _moved(self, replicas: int) -> None:
         if replicas != self._replicas:  # the learner's doing, not the swarm's
-            self.start_work(self._scaling(replicas))
+            self.start_work_instead(self._scaling(replicas))
 
     def _scaling(self, replicas: int) -> Work[Result]:
         scale = self.on(command(self.service, replicas), timeout=self.timeout)

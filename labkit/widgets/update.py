@@ -51,7 +51,7 @@ class RollingUpdate(Panel):
             ipywidgets.Button(description="Roll back", icon="undo", tooltip="Back to the image before"),
             lambda: self.start_work_instead(self.on(rollback(service), timeout=timeout)),
         )
-        self.progress = ipywidgets.IntProgress(description="new image", layout={"width": "auto"})
+        self.progress = ipywidgets.IntProgress(description="rolled out", layout={"width": "auto"})
         inputs = (self.image, self.parallelism, self.delay, self.on_failure)
         super().__init__(
             lab,
@@ -63,7 +63,7 @@ class RollingUpdate(Panel):
             ],
         )
         for control in inputs:
-            control.observe(lambda _: self._take_again(), "value")
+            control.observe(lambda _: self._changed(), "value")
 
     def run(self, image: str, *, parallelism: int = 1, delay: int = 0, on_failure: str = "pause") -> Result:
         """Update and wait for its end. Raises CommandFailed also when the swarm pauses or rolls back.
@@ -100,7 +100,8 @@ class RollingUpdate(Panel):
             self.service, self.image.value, self.parallelism.value, self.delay.value, self.on_failure.value
         )
 
-    def _take_again(self) -> None:
+    def _changed(self) -> None:
+        self.runner.clear()
         self.announce(self._command(), self._snapshot)
 
 

@@ -1,12 +1,22 @@
 """Widgets on a real swarm: headless, and as a page drives them, by clicks and moved controls."""
 
+import re
 import threading
 from collections.abc import Iterator
 
 import pytest
+import requests
 
-from labkit import Lab, checks, widgets
-from labkit.errors import CommandFailed, CommandInterrupted, CommandTimedOut, LabBusy, NoSuchNode
+from labkit import Lab, checks, faults, widgets
+from labkit.errors import (
+    CommandFailed,
+    CommandInterrupted,
+    CommandTimedOut,
+    LabBusy,
+    LabError,
+    NoSuchNode,
+    NotConverged,
+)
 from labkit.widgets.panel import Panel
 from tests.helpers import eventually
 
@@ -31,8 +41,7 @@ def service(lab: Lab, *options: str, name: str = "web", image: str = "web:1") ->
 
 def finished(panel: Panel) -> None:
     """Wait for the end of what a click has started."""
-    panel.runner.join(60)
-    assert not panel.runner.busy
+    eventually(lambda: not panel.runner.busy and not panel.runner.next, "the end of the command", 60)
 
 
 def shown(panel: Panel) -> str:
@@ -140,7 +149,6 @@ def test_scale_runs_on_release_and_follows_the_swarm(swarm: Lab) -> None:
     assert "docker service scale web=2" in shown(scale)
     scale._view_count = 1
     scale.slider.value = 4
-    assert scale.slider.disabled
     assert "docker service scale web=4" in eventually(
         lambda: shown(scale) if "web=4" in shown(scale) else "", "4"
     )
@@ -169,3 +177,226 @@ def test_scale_headless_is_bounded_and_says_what_tasks_wait_for(swarm: Lab) -> N
     assert "no suitable node" in shown(scale)
     assert swarm.snapshot().service("web").replicas == 3  # type: ignore[union-attr]
     assert scale.slider.value == 3
+
+
+def test_two_moves_of_the_slider_end_at_the_last(swarm: Lab) -> None:
+    service(swarm)
+    scale = widgets.Scale(swarm, "web")
+    for replicas in (3, 4, 5):
+        scale.slider.value = replicas
+    finished(scale)
+    assert "docker service scale web=5" in shown(scale)
+    swarm.wait(checks.running("web", 5))
+    assert scale.slider.value == 5
+    assert not processes(swarm, "manager1", "docker service scale")
+
+
+# -- availability ---------------------------------------------------------------------------------
+
+
+def test_availability_drains_by_toggle_and_follows(swarm: Lab) -> None:
+    availability = widgets.Availability(swarm)
+    assert {name: toggle.value for name, toggle in availability.toggles.items()} == dict.fromkeys(
+        ("manager1", "worker1", "worker2"), "active"
+    )
+    availability._view_count = 1
+    toggle = availability.toggles["worker1"]
+    toggle.value = "drain"
+    finished(availability)
+    assert swarm.wait(checks.availability("worker1", "drain"))
+    assert "docker node update --availability drain worker1" in shown(availability)
+    assert toggle.value == "drain" and toggle.icons == ("", "", "check")
+    swarm.node("manager1").run("docker node update --availability pause worker1", quiet=True)
+    eventually(lambda: toggle.value == "pause", "the toggle at pause")
+    assert not availability.runner.busy
+    availability.close()
+
+
+def test_a_refused_availability_is_raised_and_the_toggle_goes_back(swarm: Lab) -> None:
+    availability = widgets.Availability(swarm)
+    assert availability.run("worker2", "pause").exit_code == 0
+    with pytest.raises(CommandFailed):
+        availability.run("worker9", "drain")
+    assert "worker9 not found" in shown(availability)
+    assert availability.toggles["worker2"].value == "pause"
+
+
+def test_commands_go_to_the_manager_that_is_left(swarm: Lab) -> None:
+    run = swarm.node("manager1").run
+    run("docker node promote worker1 worker2", quiet=True)
+    swarm.wait(checks.managers(3))
+    swarm.node("manager1").kill()
+    swarm.wait(checks.node_down("manager1"))
+    availability = widgets.Availability(swarm)
+    assert availability.run("manager1", "drain").node in ("worker1", "worker2")
+
+
+def test_without_a_manager_there_is_an_error_in_three_parts(lab: Lab) -> None:
+    availability = widgets.Availability(lab)
+    assert availability.toggles == {} and "there is no swarm yet" in availability._note.value
+    with pytest.raises(LabError, match="no manager answers"):
+        availability.run("worker1", "drain")
+    assert "docker swarm init" in shown(availability)
+
+
+# -- rolling update -------------------------------------------------------------------------------
+
+
+def test_update_rolls_out_and_back(swarm: Lab) -> None:
+    service(swarm)
+    rolling = widgets.RollingUpdate(swarm, "web")
+    rolling._view_count = 1
+    rolling.image.value, rolling.parallelism.value = "web:3", 2
+    rolling.start.click()
+    eventually(lambda: rolling.progress.value == 2 and "web:3" in rolling._note.value, "the new image")
+    assert rolling.runner.busy and rolling.start.disabled and not rolling.back.disabled
+    rolling.back.click()  # the wait for the update ends, the rollback begins
+    eventually(lambda: "docker service rollback web" in shown(rolling), "the rollback")
+    finished(rolling)
+    assert rolling.runner.error is None
+    assert "web:1 runs in 2 of 2 tasks; the swarm has rolled back" in rolling._note.value
+    rolling._view_count = 0
+
+
+def test_a_broken_image_pauses_the_update_and_raises(swarm: Lab) -> None:
+    service(swarm)
+    rolling = widgets.RollingUpdate(swarm, "web", timeout=60)
+    with pytest.raises(CommandFailed):
+        rolling.run("toolbox --no-such-command")
+    assert "not a valid repository/tag" in shown(rolling)
+    assert "toolbox --no-such-command" in rolling.runner._line.value  # what ran, not what would
+    rolling.delay.value = 3
+    assert "--update-delay 3s" in shown(rolling) and "CommandFailed" not in shown(rolling)
+    swarm.node("manager1").run(
+        "docker service update --detach --args false --update-monitor 2s web", quiet=True
+    )
+    with pytest.raises(CommandFailed, match="docker service update"):
+        rolling.run("toolbox:latest")
+    assert "the update is paused" in rolling._note.value
+
+
+# -- faults ---------------------------------------------------------------------------------------
+
+
+def test_each_fault_is_done_shown_and_undone(swarm: Lab) -> None:
+    deck = widgets.Faults(swarm)
+    for fault in faults.CATALOGUE:
+        assert deck.run("worker2", fault.name) == fault.state
+        assert f"worker2 {fault.state}" in deck._note.value
+        deck.node.value, deck.fault.value = "worker2", fault
+        for command in (*fault.commands(swarm.node("worker2")), *fault.undo_commands(swarm.node("worker2"))):
+            assert command in deck._about.value
+        deck.undo.click()
+        finished(deck)
+        assert swarm.node("worker2").fault is None
+        assert "worker2 runs" in deck._note.value and "worker2 is back" in shown(deck)
+    with pytest.raises(LabError, match="no fault 'fire'"):
+        deck.run("worker2", "fire")
+
+
+def test_the_deck_sees_faults_from_elsewhere_and_the_reset(swarm: Lab) -> None:
+    deck = widgets.Faults(swarm)
+    deck._view_count = 1
+    swarm.node("worker1").pause()
+    eventually(lambda: "worker1 paused" in deck._note.value, "the fault in words")
+    deck.node.value, deck.fault.value = "worker1", faults.STOP
+    deck.apply.click()
+    finished(deck)
+    assert "worker1 is paused already" in shown(deck) and not deck.apply.disabled
+    swarm.reset()
+    eventually(lambda: "worker1 runs" in deck._note.value, "the end of the fault")
+    deck._view_count = 0
+
+
+# -- ports ----------------------------------------------------------------------------------------
+
+
+def test_ports_link_to_tasks_and_send_requests(swarm: Lab) -> None:
+    place = "--env NODE={{.Node.Hostname}} --env SLOT={{.Task.Slot}}"
+    service(swarm, f"--mode global --publish mode=host,published=8081,target=80 {place}")
+    service(swarm, "--replicas 1", name="hidden")
+    links = widgets.Ports(swarm)
+    assert "href" not in links._links.value  # no page shows it yet
+    links._view_count = 1
+    (url, *others) = eventually(lambda: re.findall(r'href="([^"]+)"', links._links.value), "the links")
+    assert len(others) == 2
+    assert "web" in requests.get(url, timeout=10).text
+    answers = links.run("web", requests=2)
+    assert sorted({(answer.entered, answer.node) for answer in answers}) == [
+        (name, name) for name in ("manager1", "worker1", "worker2")
+    ]
+    assert "<svg" in links.runner._picture.value
+    with pytest.raises(LabError, match="service hidden publishes no TCP port"):
+        links.run("hidden")
+    links._view_count = 0
+    eventually(lambda: not labkit_threads(), "the end of the relays")
+    with pytest.raises(requests.ConnectionError):
+        requests.get(url, timeout=2)
+
+
+def test_requests_without_an_answer_are_explained(swarm: Lab) -> None:
+    service(swarm, "--replicas 1 --publish 8080:80")
+    links = widgets.Ports(swarm)
+    answers = links.run("web", requests=1)
+    answered = all(not answer.error for answer in answers)
+    assert answered or "The routing mesh needs ip_vs" in shown(links)
+
+
+def test_sending_requests_is_stopped(swarm: Lab) -> None:
+    service(swarm, "--mode global --publish mode=host,published=8081,target=80")
+    links = widgets.Ports(swarm, requests=500)
+    links.button.click()
+    eventually(lambda: "answered" in shown(links), "the first answer")
+    links.runner.stop()
+    finished(links)
+    assert isinstance(links.runner.error, CommandInterrupted)
+
+
+# -- predict, then run ----------------------------------------------------------------------------
+
+
+def test_only_a_committed_prediction_can_be_run(swarm: Lab) -> None:
+    service(swarm)
+    ask = widgets.Predict(swarm, "Where do three run?", "docker service scale web=3", service="web")
+    ask.go.click()
+    assert not ask.runner.busy and ask.go.disabled
+    for count in ask.counts.values():
+        count.value = 1
+    ask.commit.click()
+    assert not ask.go.disabled and all(count.disabled for count in ask.counts.values())
+    ask.counts["worker1"].value = 3  # too late
+    ask.go.click()
+    finished(ask)
+    assert ask.outcome and ask.outcome.right
+    assert ask.outcome.predicted == ask.outcome.actual == dict.fromkeys(ask.counts, 1)
+    assert "as you expected" in ask.runner._picture.value
+    assert ask.go.disabled and not ask.commit.disabled  # a new prediction may come
+
+
+def test_predict_headless_by_count_and_by_choice(swarm: Lab) -> None:
+    service(swarm)
+    outcome = widgets.Predict(swarm, "Where?", service="web").run({"manager1": 2})
+    assert not outcome.right and sum(dict(outcome.actual).values()) == 2  # type: ignore[arg-type]
+    ask = widgets.Predict(
+        swarm,
+        "What does worker1 become?",
+        "docker node update --availability drain worker1",
+        choices=["active", "drain"],
+        actual=lambda snapshot: snapshot.node("worker1").availability,  # type: ignore[union-attr]
+        until=[checks.availability("worker1", "drain")],
+    )
+    ask.commit.click()
+    assert ask.go.disabled and "Choose one first" in ask._note.value
+    assert not ask.run("active").right
+    assert ask.run("drain").right
+    with pytest.raises(NotConverged):
+        widgets.Predict(
+            swarm, "?", choices="ab", actual=lambda _: "a", until=[checks.node_absent("worker1")], timeout=0.5
+        ).run("a")
+
+
+def test_terminals_offer_a_command_for_other_terminals(lab: Lab) -> None:
+    offered = widgets.Terminals(lab)
+    text = "".join(child.value for child in offered.controls.children)
+    assert 'data-swarm-lab-terminal="worker1"' in text
+    assert f"labkit shell worker1 --lab {lab.name}" in text

@@ -6,7 +6,7 @@ from labkit.film import Event, Film, Frame, parse_event, parse_machine_event
 from labkit.model import Snapshot
 from tests.recorded import answers
 
-RECORDED = answers("events")
+RECORDED = answers("events/engines")
 
 
 def told(node: str) -> list[Event]:

@@ -1,0 +1,173 @@
+"""Widgets in a real JupyterLab: by mouse and keyboard, in both themes, in cells that are run again."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from labkit import Lab, checks
+from tests.browser.jupyterlab import JupyterLab
+from tests.helpers import eventually
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator
+
+pytestmark = [pytest.mark.engine, pytest.mark.browser]
+
+SETUP = "from labkit import Lab, widgets\nlab = Lab()"
+THREADS = "import threading\n[thread.name for thread in threading.enumerate() if 'labkit' in thread.name]"
+PLACE = "--env NODE={{.Node.Hostname}} --env SLOT={{.Task.Slot}}"
+
+
+@pytest.fixture
+def web(swarm: Lab) -> Lab:
+    """A swarm with a service `web` of three tasks, on port 8081 of the nodes where they run."""
+    swarm.node("manager1").run(
+        f"docker service create --quiet --name web --replicas 3 --publish mode=host,published=8081,target=80 "
+        f"{PLACE} web:1",
+        quiet=True,
+    )
+    return swarm
+
+
+def show(jupyterlab: JupyterLab, *cells: str) -> "Locator":
+    """Run the cells; the output of the first one after the set-up."""
+    jupyterlab.page.set_viewport_size({"width": 1280, "height": 1000})
+    notebook = jupyterlab.open_cells([SETUP, *cells])
+    notebook.run_all()
+    assert not notebook.failures()
+    return notebook.output(1)
+
+
+def keep(jupyterlab: JupyterLab, name: str) -> None:
+    """Screenshots in both themes, without the side bar."""
+    for theme in ("dark", "light"):
+        jupyterlab.theme(theme)
+        jupyterlab.screenshot(f"widget-{name}-{theme}")
+
+
+def see(output: "Locator", text: str, seconds: float = 60) -> None:
+    output.get_by_text(text).first.wait_for(timeout=seconds * 1000)
+
+
+def test_a_command_streams_is_copied_and_stopped(lab: Lab, jupyterlab: JupyterLab) -> None:
+    output = show(jupyterlab, 'widgets.Command(lab, "hostname; sleep 4725", node="worker1")')
+    jupyterlab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    output.get_by_role("button", name="copy").click()
+    see(output, "copied")
+    assert jupyterlab.page.evaluate("navigator.clipboard.readText()") == "hostname; sleep 4725"
+    output.get_by_role("button", name="Run").click()
+    output.locator("pre", has_text="worker1").wait_for()  # while it runs
+    keep(jupyterlab, "command-runs")
+    output.get_by_role("button", name="Stop").click()
+    see(output, "■ stopped")
+    assert not lab.node("worker1").run("pgrep -f '[s]leep 4725' || true", quiet=True).stdout
+    output.locator("textarea").fill("docker node ls")
+    output.get_by_role("button", name="Run").click()
+    see(output, "Try:")
+    keep(jupyterlab, "command-fails")
+
+
+def test_the_slider_scales_to_six_by_the_keyboard(web: Lab, jupyterlab: JupyterLab) -> None:
+    output = show(jupyterlab, 'widgets.Scale(lab, "web", maximum=6)')
+    web.node("manager1").run("docker service update --detach --publish-rm 80 web", quiet=True)
+    handle = output.locator(".noUi-handle")
+    handle.focus()
+    for _ in range(3):
+        handle.press("ArrowRight")
+    see(output, "docker service scale web=6")
+    see(output, "✓ exit 0")
+    see(output, "6 of 6 tasks of web run")
+    web.wait(checks.running("web", 6))
+    assert output.locator(".widget-readout").inner_text() == "6"
+    keep(jupyterlab, "scale")
+
+
+def test_a_toggle_drains_a_node(web: Lab, jupyterlab: JupyterLab) -> None:
+    output = show(jupyterlab, "widgets.Availability(lab)")
+    output.get_by_role("button", name="drain").nth(1).click()
+    see(output, "docker node update --availability drain worker1")
+    see(output, "✓ exit 0")
+    web.wait(checks.availability("worker1", "drain"))
+    keep(jupyterlab, "availability")
+    web.node("manager1").run("docker node update --availability active worker1", quiet=True)
+    eventually(
+        lambda: (
+            "mod-active" in (output.get_by_role("button", name="active").nth(1).get_attribute("class") or "")
+        ),
+        "the toggle at active",
+    )
+
+
+def test_an_update_shows_its_progress(web: Lab, jupyterlab: JupyterLab) -> None:
+    output = show(jupyterlab, 'widgets.RollingUpdate(lab, "web")')
+    output.get_by_role("button", name="Update").click()
+    see(output, "the update is under way")
+    keep(jupyterlab, "update-runs")
+    see(output, "web:2 runs in 3 of 3 tasks; the update is completed")
+    see(output, "✓ exit 0")
+    assert {task.image for task in web.snapshot().tasks if task.wanted} == {"web:2"}
+
+
+@pytest.mark.usefixtures("swarm")
+def test_the_fault_deck_cuts_a_node_off_and_back(jupyterlab: JupyterLab, lab: Lab) -> None:
+    output = show(jupyterlab, "widgets.Faults(lab)")
+    output.get_by_role("button", name="worker2").click()
+    output.get_by_role("button", name="cut off").click()
+    see(output, "The network cable is pulled")
+    output.get_by_role("button", name="Do it").click()
+    see(output, "worker2 cut off")
+    see(output, "✓ done")
+    keep(jupyterlab, "faults")
+    output.get_by_role("button", name="Undo", exact=True).click()
+    see(output, "worker2 is back")
+    assert lab.node("worker2").fault is None
+
+
+@pytest.mark.usefixtures("web")
+def test_a_published_port_opens_in_the_browser_and_requests_are_drawn(jupyterlab: JupyterLab) -> None:
+    output = show(jupyterlab, "widgets.Ports(lab)")
+    with jupyterlab.page.context.expect_page() as opened:
+        output.get_by_role("link", name="worker1:8081").click()
+    opened.value.get_by_text("worker1").first.wait_for()
+    opened.value.close()
+    output.get_by_role("button", name="Send requests").click()
+    output.locator("svg").wait_for()
+    keep(jupyterlab, "ports")
+
+
+@pytest.mark.usefixtures("web")
+def test_a_prediction_is_committed_before_the_command_runs(jupyterlab: JupyterLab) -> None:
+    output = show(
+        jupyterlab, 'widgets.Predict(lab, "Where do two run?", "docker service scale web=2", service="web")'
+    )
+    assert output.get_by_role("button", name="Run it").is_disabled()
+    output.get_by_label("worker2").fill("2")
+    output.get_by_role("button", name="I predict this").click()
+    output.get_by_role("button", name="Run it").click()
+    output.locator("svg").wait_for(timeout=60_000)
+    keep(jupyterlab, "predict")
+
+
+def test_a_button_opens_a_terminal_on_the_node(lab: Lab, jupyterlab: JupyterLab) -> None:
+    output = show(jupyterlab, "widgets.Terminals(lab)")
+    output.get_by_role("button", name="Terminal on worker2").click()
+    jupyterlab.terminal("worker2").wait_for_text("worker2")
+    output.get_by_text("In a terminal of your own").click()
+    see(output, f"labkit shell worker1 --lab {lab.name}")
+    keep(jupyterlab, "terminals")
+
+
+def test_a_cell_that_is_run_again_leaves_no_thread_and_no_process(web: Lab, jupyterlab: JupyterLab) -> None:
+    jupyterlab.open()
+    notebook = jupyterlab.open_cells(
+        [SETUP, 'widgets.Command(lab, "echo begun; sleep 4726")', 'widgets.Scale(lab, "web")', THREADS]
+    )
+    notebook.run_all()
+    notebook.output(1).get_by_role("button", name="Run").click()
+    see(notebook.output(1), "begun")
+    assert "labkit-follow" in notebook.run(3) and "labkit-widget" in notebook.run(3)
+    for index in (1, 2):
+        notebook.ask("(cells[wanted].model.sharedModel.setSource('0'), true)", index)
+        notebook.run(index)
+    eventually(lambda: notebook.run(3).strip() == "[]", "the end of the threads")
+    assert not web.node("manager1").run("pgrep -f '[s]leep 4726' || true", quiet=True).stdout

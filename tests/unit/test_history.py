@@ -1,0 +1,158 @@
+"""The lives of tasks and the running counts in films of real swarms."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from labkit.film import Film, Frame
+from labkit.history import Count, Life, blind, counts, lives
+from labkit.model import Engine, Node, Service, Snapshot, Task
+from tests.films import FILMS, film
+
+ALL = sorted(path.stem for path in FILMS.glob("*.json"))
+
+
+def task(state: str, *, id: str = "t1", slot: int = 1, desired: str = "running", **more: object) -> Task:
+    return replace(Task(id, "web", slot, "worker1", state, desired, ""), **more)  # type: ignore[arg-type]
+
+
+def shot(moment: float, *tasks: Task, replicas: int | None = 1, container: str = "running") -> Frame:
+    """The swarm at a moment: one node, the service `web` and these tasks of it."""
+    node = Node("n1", "worker1", "worker", "active", "ready", "", "", {})
+    return Frame(
+        moment,
+        Snapshot(
+            {"worker1": Engine("worker1", container)},
+            (node,),
+            (Service("s1", "web", "web:1", replicas),),
+            tasks,
+            quorum=True,
+        ),
+    )
+
+
+def kinds(life: Life) -> list[str]:
+    return [phase.kind for phase in life.phases]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_life_has_no_gaps_and_stays_within_its_film(name: str) -> None:
+    recording = film(name)
+    for life in lives(recording):
+        assert recording.start <= life.start <= life.end <= recording.end
+        for phase, after in pairwise(life.phases):
+            assert phase.end == after.start
+            assert phase.kind != after.kind
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_count_says_what_the_frame_shows(name: str) -> None:
+    """At the end of a film all tasks whose node is on and whose state is `running` are counted."""
+    recording = film(name)
+    last = recording.frames[-1].snapshot
+    on = {engine.name for engine in last.engines.values() if engine.container == "running"}
+    running = sum(task.state == "running" and task.node in on for task in last.tasks)
+    assert counts(recording)["web"][-1].running == running
+
+
+def test_a_drained_nodes_tasks_stop_before_their_successors_start() -> None:
+    old, new = (life for life in lives(film("drain")) if life.task.name == "web.3")
+    assert (old.task.node, kinds(old), old.ending) == ("worker1", ["running", "stopping"], "ended")
+    assert kinds(new)[-2:] == ["starting", "running"]
+    assert new.task.node != "worker1"
+    assert old.end <= next(phase.start for phase in new.phases if phase.kind == "starting")
+
+
+def test_the_tasks_of_a_machine_that_went_off_are_lost_until_the_swarm_gives_them_up() -> None:
+    recording = film("node-killed")
+    lost = [life for life in lives(recording) if "lost" in kinds(life)]
+    assert {life.task.node for life in lost} == {"worker2"}
+    assert {life.ending for life in lost} == {"ended"}
+    off = next(event.moment for event in recording.events if event.kind == "machine")
+    assert {phase.start for life in lost for phase in life.phases if phase.kind == "lost"} == {off}
+
+
+def test_start_first_runs_more_than_desired_and_stop_first_fewer() -> None:
+    first, last = counts(film("update-start-first"))["web"], counts(film("update-stop-first"))["web"]
+    assert (min(step.running for step in first), max(step.running for step in first)) == (5, 7)
+    assert (min(step.running for step in last), max(step.running for step in last)) == (3, 5)
+    assert {step.desired for step in first + last} == {5}
+
+
+def test_the_desired_count_follows_the_scale() -> None:
+    steps = counts(film("scaled"))["web"]
+    assert (steps[0].running, steps[0].desired) == (2, 2)
+    assert (steps[-1].running, steps[-1].desired) == (30, 30)
+
+
+def test_a_change_is_dated_by_the_managers_clock_between_two_frames() -> None:
+    young = task("running", changed=11.5, created=11.0)
+    (life,) = lives(Film([shot(10), shot(12, young), shot(13, young)]))
+    assert [(phase.kind, phase.start, phase.end) for phase in life.phases] == [
+        ("waiting", 11.0, 11.5),
+        ("running", 11.5, 13),
+    ]
+
+
+def test_what_a_node_reports_late_keeps_its_date() -> None:
+    early, late = task("starting", changed=10.1), task("running", changed=11.9)
+    (life,) = lives(Film([shot(10), shot(12, early), shot(12.2, late), shot(13, late)]))
+    assert [(phase.kind, phase.start) for phase in life.phases] == [("starting", 10.1), ("running", 11.9)]
+
+
+def test_a_task_stops_when_it_was_told_to_and_not_when_it_began_to_run() -> None:
+    runs = task("running", changed=10.9)
+    stops = replace(runs, desired_state="shutdown")
+    (life,) = lives(Film([shot(10), shot(11, runs), shot(11.5, stops), shot(12, stops)]))
+    assert [(phase.kind, phase.start) for phase in life.phases] == [("running", 10.9), ("stopping", 11.5)]
+
+
+def test_a_clock_that_is_wrong_does_not_turn_the_order() -> None:
+    states = [task("starting", changed=5000), task("running", changed=3)]
+    (life,) = lives(Film([shot(10), shot(11, states[0]), shot(12, states[1]), shot(13, states[1])]))
+    assert [(phase.kind, phase.start) for phase in life.phases] == [("starting", 11), ("running", 12)]
+
+
+def test_a_task_that_was_over_before_the_film_has_no_life_in_it() -> None:
+    assert lives(Film([shot(10, task("failed", desired="shutdown")), shot(11)])) == []
+
+
+def test_a_task_that_vanishes_has_ended() -> None:
+    (life,) = lives(Film([shot(10, task("running")), shot(12), shot(13)]))
+    assert (life.end, life.ending) == (12, "ended")
+
+
+def test_a_frozen_node_that_comes_back_gives_its_task_back() -> None:
+    runs = task("running")
+    (life,) = lives(Film([shot(1, runs), shot(2, runs, container="paused"), shot(3, runs), shot(4, runs)]))
+    assert kinds(life) == ["running", "lost", "running"]
+
+
+def test_while_there_is_no_quorum_tasks_are_not_taken_for_gone() -> None:
+    lost = Frame(11, Snapshot({"worker1": Engine("worker1", "running")}, quorum=False))
+    recording = Film([shot(10, task("running")), lost, shot(14, task("running"))])
+    (life,) = lives(recording)
+    assert (kinds(life), life.end) == (["running"], 14)
+    assert blind(recording) == [(11, 14)]
+
+
+def test_blind_times_that_follow_each_other_are_one() -> None:
+    lost = Snapshot({}, quorum=False)
+    assert blind(Film([shot(1), Frame(2, lost), Frame(3, lost), shot(5)])) == [(2, 5)]
+
+
+def test_in_global_mode_the_tasks_that_are_wanted_are_desired() -> None:
+    two = [task("running", slot=0), task("preparing", id="t2", slot=0)]
+    assert counts(Film([shot(1, *two, replicas=None), shot(2)]))["web"][0] == Count(1, 1, 2)
+
+
+def test_of_a_removed_service_none_is_desired() -> None:
+    gone = Frame(2, replace(shot(2).snapshot, services=()))
+    assert counts(Film([shot(1, task("running")), gone, replace(gone, moment=3)]))["web"][-1] == Count(
+        2, 0, 0
+    )
+
+
+def test_an_empty_film_holds_nothing() -> None:
+    assert (lives(Film()), counts(Film()), blind(Film())) == ([], {}, [])
