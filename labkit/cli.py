@@ -1,22 +1,17 @@
 """The command `labkit`. Exit codes: 0 done, 1 it failed (message on stderr), 2 wrong usage."""
 
 import argparse
-import json
 import os
 import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import labkit
-from labkit import hint
-from labkit.console import Story, table
-from labkit.errors import EngineNotFound, EngineUnsuitable, LabError
-
-if TYPE_CHECKING:  # what a command needs it imports itself: `labkit --help` and errors stay instant
-    from labkit.lab import Lab
+from labkit import commands, hint
+from labkit.errors import LabError
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -55,17 +50,17 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     """Parse a command line. What follows `test`, or `--`, is another program's and stays as it is."""
     parser = _parser()
     if arguments[:1] == ["test"] and not {"-h", "--help"} & set(arguments):
-        return argparse.Namespace(run=_test, pytest=arguments[1:])
+        return argparse.Namespace(run=commands.test, pytest=arguments[1:])
     ours, dashes, theirs = arguments, [], []
     if "--" in arguments:
         at = arguments.index("--")
         ours, dashes, theirs = arguments[:at], arguments[at : at + 1], arguments[at + 1 :]
     options = parser.parse_args(ours)
-    if options.run is _exec:
+    if options.run is commands.execute:
         options.command += theirs
         if not options.command:
             parser.error("exec: which COMMAND?   labkit exec NODE -- COMMAND")
-    elif options.run is _images and options.wanted and options.action != "preload":
+    elif options.run is commands.images and options.wanted and options.action != "preload":
         parser.error(f"images {options.action}: only preload takes names")
     elif dashes:
         parser.error(f"unrecognized arguments: {' '.join(dashes + theirs)}")
@@ -79,14 +74,14 @@ def _parser() -> argparse.ArgumentParser:
         prog="labkit", description="Swarm Lab: a real three-node Docker swarm to learn on.", parents=[common]
     )
     parser.add_argument("--version", action="version", version=f"labkit {labkit.__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
 
     def command(name: str, run: Run | None, summary: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=summary, description=summary, parents=[common])
+        made = subparsers.add_parser(name, help=summary, description=summary, parents=[common])
         made.set_defaults(run=run)
         return made
 
-    start = command("start", _start, "set up everything, start the nodes, open JupyterLab")
+    start = command("start", commands.start, "set up everything, start the nodes, open JupyterLab")
     start.add_argument("--no-browser", action="store_true", help="only print JupyterLab's URL")
     start.add_argument("--port", type=int, default=8888, help="first port to try (8888)")
     start.add_argument(
@@ -96,34 +91,40 @@ def _parser() -> argparse.ArgumentParser:
         help="work on copies in FOLDER; makes those that are missing",
     )
 
-    up = command("up", _up, "start the nodes; again: bring back what is missing")
+    up = command("up", commands.up, "start the nodes; again: bring back what is missing")
     up.add_argument("--swarm", action="store_true", help="also form the swarm")
     up.add_argument("--keep", action="store_true", help="leave a failed start as it is, to look at")
 
-    down = command("down", _down, "remove the lab: containers, networks, volumes")
+    down = command("down", commands.down, "remove the lab: containers, networks, volumes")
     down.add_argument("--all", action="store_true", help="every lab on this engine")
     down.add_argument("--cache", action="store_true", help="also the images kept from Docker Hub")
 
-    status = command("status", _status, "show the nodes and their part in the swarm")
+    status = command("status", commands.status, "show the nodes and their part in the swarm")
     status.add_argument("--json", action="store_true")
 
-    doctor = command("doctor", _doctor, "try what this machine can do, and say what to do about the rest")
+    doctor = command(
+        "doctor", commands.doctor, "try what this machine can do, and say what to do about the rest"
+    )
     doctor.add_argument("--json", action="store_true")
 
-    execute = command("exec", _exec, "run a command on a node")
+    execute = command("exec", commands.execute, "run a command on a node")
     execute.add_argument("node", metavar="NODE")
     execute.add_argument("command", nargs="*", metavar="COMMAND", help="put -- before it")
 
-    shell = command("shell", _shell, "open a terminal on a node")
+    shell = command("shell", commands.shell, "open a terminal on a node")
     shell.add_argument("node", metavar="NODE")
 
-    logs = command("logs", _logs, "print what a node's engine says, or the registry, or the storage")
+    logs = command("logs", commands.logs, "print what a node's engine says, or the registry, or the storage")
     logs.add_argument("node", metavar="NODE")
     logs.add_argument("-n", "--lines", type=int, help="only the last LINES")
 
-    command("reset", _reset, "bring the nodes back to bare engines: no swarm, no containers, nothing stored")
+    command(
+        "reset",
+        commands.reset,
+        "bring the nodes back to bare engines: no swarm, no containers, nothing stored",
+    )
 
-    images = command("images", _images, "list, build, remove or preload the lab's images")
+    images = command("images", commands.images, "list, build, remove or preload the lab's images")
     images.add_argument("action", nargs="?", choices=("ls", "build", "rm", "preload"), default="ls")
     images.add_argument(
         "wanted",
@@ -140,172 +141,24 @@ def _parser() -> argparse.ArgumentParser:
     save.add_argument(
         "--python", metavar="X.Y", action="append", default=[], type=_python, help="also for this Python"
     )
-    save.set_defaults(run=_bundle_save)
+    save.set_defaults(run=commands.bundle_save)
     says = "check FILE, then load its images"
     load = actions.add_parser("load", help=says, description=says, parents=[common])
     load.add_argument("file", metavar="FILE", type=Path)
-    load.set_defaults(run=_bundle_load)
+    load.set_defaults(run=commands.bundle_load)
 
-    engine = command("engine", _engine, "stop the Docker engine, if labkit started it")
+    engine = command("engine", commands.engine, "stop the Docker engine, if labkit started it")
     engine.add_argument("action", choices=("stop",))
 
-    test = command("test", _test, "run all tests; arguments go to pytest")
+    test = command("test", commands.test, "run all tests; arguments go to pytest")
     test.add_argument("pytest", nargs=argparse.REMAINDER, metavar="PYTEST_ARGUMENT")
     return parser
-
-
-def _start(options: argparse.Namespace) -> int:
-    from labkit import jupyter
-
-    _provide_engine()
-    lab = _lab(options).up()
-    return jupyter.serve(
-        lab.name, port=options.port, browser=not options.no_browser, notebooks=options.notebooks
-    )
-
-
-def _up(options: argparse.Namespace) -> int:
-    _provide_engine()
-    lab = _lab(options).up(swarm=options.swarm, keep=options.keep)
-    shell, down = hint.command("shell", "manager1", lab=lab.name), hint.command("down", lab=lab.name)
-    print(f"Lab '{lab.name}' is up.   a terminal on a node: {shell}   remove it: {down}")
-    return 0
-
-
-def _down(options: argparse.Namespace) -> int:
-    from labkit import bringup, engine
-    from labkit.lab import Lab
-
-    labs = [Lab(name) for name in bringup.labs(engine.client())] if options.all else [_lab(options)]
-    for lab in labs:
-        with Story().step(f"Lab '{lab.name}'") as step:
-            removed = lab.down()
-            step.result = f"removed {len(removed)} things" if removed else "nothing was left to remove"
-    if not labs:
-        print("No lab on this engine.")
-    if options.cache:
-        removed = bringup.remove_cache(engine.client())
-        print(f"Removed {', '.join(removed)}." if removed else "No cache was left to remove.")
-    return 0
-
-
-def _status(options: argparse.Namespace) -> int:
-    from labkit import status
-
-    report = status.report(_lab(options))
-    print(json.dumps(report, indent=2) if options.json else status.words(report))
-    return 0
-
-
-def _doctor(options: argparse.Namespace) -> int:
-    from labkit import engine, images, status
-
-    try:
-        probes = engine.examine(images.installed_tag(engine.client(), "node"))
-        probes.append(status.stand_ins(_lab(options)))
-    except (EngineNotFound, EngineUnsuitable) as error:
-        probes = engine.no_engine(error)
-    print(json.dumps(engine.as_json(probes), indent=2) if options.json else engine.table(probes))
-    return 1 if engine.essentials_missing(probes) else 0
-
-
-def _exec(options: argparse.Namespace) -> int:
-    from labkit import terminal
-
-    return terminal.attach_streams(_lab(options).node(options.node), options.command)
-
-
-def _shell(options: argparse.Namespace) -> int:
-    from labkit import terminal
-
-    return terminal.open_shell(_lab(options).node(options.node))
-
-
-def _logs(options: argparse.Namespace) -> int:
-    sys.stdout.write(_lab(options).logs(options.node, options.lines))
-    return 0
-
-
-def _reset(options: argparse.Namespace) -> int:
-    lab = _lab(options)
-    with Story().step(f"Lab '{lab.name}'") as step:
-        lab.reset()
-        step.result = "every node is a bare engine again"
-    return 0
-
-
-def _images(options: argparse.Namespace) -> int:
-    from labkit import bank, engine, images, topology
-
-    if options.action == "preload":
-        _lab(options).preload(*options.wanted)
-    elif options.action == "build":
-        _provide_engine()
-        images.ensure_all(engine.client(), topology.load(), Story())
-    elif options.action == "rm":
-        for tag in images.remove_all(engine.client()):
-            print(f"removed {tag}")
-    else:
-        rows = [
-            (image.tag, f"{image.size / 1e6:.0f} MB", image.origin, "" if image.current else "outdated")
-            for image in images.installed(engine.client())
-        ]
-        print(table(rows, ("IMAGE", "SIZE", "MADE FROM", "")))
-        print()
-        print(table(bank.overview(), ("NODES PULL", "WHAT IT IS", "TAGS")))
-    return 0
-
-
-def _bundle_save(options: argparse.Namespace) -> int:
-    from labkit.bundle.save import save
-
-    _provide_engine()
-    save(options.file, options.python)
-    return 0
-
-
-def _bundle_load(options: argparse.Namespace) -> int:
-    from labkit.bundle.load import load
-
-    load(options.file, _provide_engine)
-    return 0
 
 
 def _python(text: str) -> str:
     if not re.fullmatch(r"3\.\d+", text):
         raise argparse.ArgumentTypeError(f"'{text}' is no version of Python such as 3.12")
     return text
-
-
-def _engine(_: argparse.Namespace) -> int:
-    from labkit import engine
-
-    engine.stop(print)
-    return 0
-
-
-def _test(options: argparse.Namespace) -> int:
-    from labkit import testing
-
-    _provide_engine()
-    return testing.run(options.pytest)
-
-
-def _lab(options: argparse.Namespace) -> "Lab":
-    from labkit.lab import Lab
-
-    return Lab(getattr(options, "lab", None))
-
-
-def _provide_engine() -> None:
-    from labkit import engine
-
-    has_terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
-    engine.ensure(print, _ask if has_terminal else None)
-
-
-def _ask(question: str) -> bool:
-    return input(f"{question} [Y/n] ").strip().lower() in ("", "y", "yes")
 
 
 def _as_interrupt(*_: Any) -> None:

@@ -16,7 +16,8 @@ def title(quorum: bool | None, plan: Arrangement) -> str:
     if not quorum:
         return "The managers have lost their quorum"
     if not plan.services:
-        return f"{counted(len(plan.columns), 'node')}, no services yet"
+        members = sum(bool(column.status) for column in plan.columns)  # of the swarm
+        return f"{counted(members, 'node')}, no services yet"
     wanted = sum(entry.wanted for entry in plan.services)
     running = sum(min(entry.running, entry.wanted) for entry in plan.services)  # an update may run more
     nodes = counted(sum(any(not tile.state for tile in column.tiles) for column in plan.columns), "node")

@@ -185,7 +185,8 @@ def on_click(button: ipywidgets.Button, action: Callable[[], None]) -> ipywidget
 def in_a_row(toggle: ipywidgets.ToggleButtons) -> None:
     """Lay out a toggle group beside its description; what is chosen has a tick, not only a colour."""
     toggle.layout = ipywidgets.Layout(display="flex", flex_flow="row", width="auto")
-    toggle.style.button_width, toggle.style.description_width = "9em", "80px"
+    longest = max(len(str(label)) for label in toggle._options_labels)
+    toggle.style.button_width, toggle.style.description_width = f"calc({longest}ch + 3.5em)", "80px"
 
     def tick() -> None:
         toggle.icons = ["check" if index == toggle.index else "" for index in range(len(toggle.options))]

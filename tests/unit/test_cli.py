@@ -13,7 +13,7 @@ import pytest
 from docker.errors import DockerException
 
 import labkit
-from labkit import bringup, cli, engine, testing
+from labkit import bringup, cli, commands, engine, testing
 from labkit.errors import LabError
 from labkit.lab import Lab
 
@@ -45,7 +45,7 @@ def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bringup, "service_entries", lambda *_: {})
 
 
-def commands() -> dict[str, argparse.ArgumentParser]:
+def parsers() -> dict[str, argparse.ArgumentParser]:
     actions = [action for action in cli._parser()._actions if isinstance(action, argparse._SubParsersAction)]
     return actions[0].choices
 
@@ -65,7 +65,7 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def fail(*_: object) -> NoReturn:
         raise error
 
-    monkeypatch.setattr(cli, "_lab", fail)
+    monkeypatch.setattr(commands, "_lab", fail)
 
 
 # -- usage and help -------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ def test_an_option_of_a_command_on_the_node_without_dashes_is_explained(
 
 
 def test_the_contracts_commands_are_there() -> None:
-    assert commands().keys() >= CONTRACT
+    assert parsers().keys() >= CONTRACT
 
 
 # A process of its own, where nobody has imported anything yet.
@@ -129,14 +129,14 @@ def test_help_lists_every_command_and_imports_next_to_nothing() -> None:
     *shown, exit_line, imported = done.stdout.splitlines()
     assert exit_line == "exit 0"
     first_words = {line.split()[0] for line in shown if line.strip()}
-    assert first_words >= commands().keys() | {"--lab", "--version"}
+    assert first_words >= parsers().keys() | {"--lab", "--version"}
     heavy = {"docker", "testcontainers", "requests", "IPython", "jupyterlab", "yaml", "labkit.lab"}
     assert not heavy & set(imported.split())
     assert "labkit.cli" in imported.split()
 
 
 def test_every_command_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
-    for name, parser in commands().items():
+    for name, parser in parsers().items():
         assert parser.description
         with pytest.raises(SystemExit) as caught:
             cli.main([name, "--help"])
@@ -171,13 +171,13 @@ def parsed(*arguments: str) -> argparse.Namespace:
     ids=" ".join,
 )
 def test_the_lab_is_named_before_or_after_the_command(arguments: list[str], name: str) -> None:
-    assert cli._lab(parsed(*arguments)).name == name
+    assert commands._lab(parsed(*arguments)).name == name
 
 
 def test_the_option_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABKIT_LAB", "class-7")
-    assert cli._lab(parsed("status")).name == "class-7"
-    assert cli._lab(parsed("status", "--lab", "mine")).name == "mine"
+    assert commands._lab(parsed("status")).name == "class-7"
+    assert commands._lab(parsed("status", "--lab", "mine")).name == "mine"
 
 
 def test_what_follows_the_dashes_goes_to_the_node() -> None:
@@ -238,7 +238,7 @@ def test_sigterm_is_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
     def terminate(*_: object) -> None:
         signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(cli, "_lab", terminate)
+    monkeypatch.setattr(commands, "_lab", terminate)
     assert cli.main(["status"]) == 130
 
 
@@ -307,4 +307,4 @@ def test_the_exit_code_of_the_tests_is_ours(monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_a_question_takes_return_for_a_yes(monkeypatch: pytest.MonkeyPatch, answer: str, yes: bool) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{answer}\n"))
-    assert cli._ask("Install it?") is yes
+    assert commands._ask("Install it?") is yes

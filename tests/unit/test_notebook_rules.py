@@ -12,7 +12,8 @@ from labkit.course.exercises import EXERCISES
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-SETUP = "%load_ext labkit\nfrom labkit import Lab, checks\n\nlab = Lab().up()"
+SETUP = "%load_ext labkit\nfrom labkit import Lab, checks, plots, widgets\n\nlab = Lab().up()\nlab.board();"
+SHOWN = re.compile(r"^(plots|widgets)\.\w+\(.*\)\Z", re.MULTILINE | re.DOTALL)  # the last expression
 SECRET = re.compile(r"SWMTKN-1-[0-9a-z]{20,}|SWMKEY-1-[0-9A-Za-z+/]{20,}|PRIVATE KEY")
 MACHINE_PATH = re.compile(rf"/(?:home|Users|root|tmp|opt)/|\b[A-Z]:\\+Users|{re.escape(str(FOLDER.parent))}")
 ADDRESS = re.compile(r"172\.\d+\.\d+\.\d+")
@@ -57,6 +58,12 @@ def tags(cell: NotebookNode) -> list[str]:
 def outputs(cell: NotebookNode) -> str:
     """All that a cell's outputs hold, as text."""
     return nbformat.v4.writes_json(nbformat.v4.new_notebook(cells=[cell]), ensure_ascii=False)
+
+
+def shown(cell: NotebookNode) -> str | None:
+    """`plots` or `widgets`, where a cell ends in one of them."""
+    found = SHOWN.search(cell.source) if cell.cell_type == "code" else None
+    return found[1] if found else None
 
 
 def exercise(cell: NotebookNode) -> str | None:
@@ -109,6 +116,17 @@ def test_cells_are_short_and_prose_comes_first(book: NotebookNode) -> None:
     for cell in book.cells:
         last = cell.source.splitlines()[-1]
         assert cell.cell_type == "code" or not last.startswith("#"), f"nothing below the heading {last}"
+
+
+def test_words_follow_on_each_picture_and_widget(book: NotebookNode) -> None:
+    for cell, after in itertools.pairwise(book.cells):
+        if shown(cell):
+            assert after.cell_type == "markdown", f"nothing says what to see here: {cell.source}"
+
+
+def test_no_cell_needs_a_widget(book: NotebookNode) -> None:
+    for cell in code(book):
+        assert not re.search(r"=\s*widgets\.", cell.source), "nobody clicks in CI, or in Run All"
 
 
 def test_length_suits_half_an_hour(book: NotebookNode) -> None:
@@ -189,3 +207,16 @@ def test_committed_outputs_hold_no_secret_and_nothing_of_a_machine(book: Noteboo
         for output in cell.outputs:
             assert not MACHINE_PATH.search(str(output)), cell.source
     assert not SECRET.search(text(book))
+
+
+def test_committed_pictures_and_widgets_are_for_who_has_not_run_them(book: NotebookNode) -> None:
+    pictures = 0
+    for cell in code(book):
+        for output in cell.outputs:
+            kinds = set(output.get("data", ()))
+            assert kinds <= {"text/plain", "image/png"}, (
+                f"commit it by tests/notebooks/execute.py: {cell.source}"
+            )
+            assert ("image/png" in kinds) == (shown(cell) == "plots")
+            pictures += "image/png" in kinds
+    assert pictures == sum(shown(cell) == "plots" for cell in code(book))

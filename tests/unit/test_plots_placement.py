@@ -308,6 +308,11 @@ def test_the_description_begins_with_the_conclusion(name: str, words: str) -> No
     assert describe(picture) == describe_placement(recorded(name))
 
 
+def test_an_engine_in_no_swarm_is_no_node() -> None:
+    swarm = recorded("three-nodes")
+    assert placement(replace(swarm, nodes=swarm.nodes[:1])).headline == "1 node, no services yet."
+
+
 def test_the_description_tells_each_node_and_service() -> None:
     assert describe_placement(recorded("pending-and-failed")).splitlines()[3:] == [
         "worker2 (worker, ready): crash.1 assigned and web.3. Failed: 1 task of crash, the last by:"

@@ -1,0 +1,161 @@
+"""What each command of labkit does; every function takes the parsed options and returns an exit code."""
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from labkit import hint
+from labkit.console import Story, table
+from labkit.errors import EngineNotFound, EngineUnsuitable
+
+if TYPE_CHECKING:  # what a command needs it imports itself: `labkit --help` and errors stay instant
+    from labkit.lab import Lab
+
+
+def start(options: argparse.Namespace) -> int:
+    from labkit import jupyter
+
+    _provide_engine()
+    lab = _lab(options).up()
+    return jupyter.serve(
+        lab.name, port=options.port, browser=not options.no_browser, notebooks=options.notebooks
+    )
+
+
+def up(options: argparse.Namespace) -> int:
+    _provide_engine()
+    lab = _lab(options).up(swarm=options.swarm, keep=options.keep)
+    shell, down = hint.command("shell", "manager1", lab=lab.name), hint.command("down", lab=lab.name)
+    print(f"Lab '{lab.name}' is up.   a terminal on a node: {shell}   remove it: {down}")
+    return 0
+
+
+def down(options: argparse.Namespace) -> int:
+    from labkit import bringup, engine
+    from labkit.lab import Lab
+
+    labs = [Lab(name) for name in bringup.labs(engine.client())] if options.all else [_lab(options)]
+    for lab in labs:
+        with Story().step(f"Lab '{lab.name}'") as step:
+            removed = lab.down()
+            step.result = f"removed {len(removed)} things" if removed else "nothing was left to remove"
+    if not labs:
+        print("No lab on this engine.")
+    if options.cache:
+        removed = bringup.remove_cache(engine.client())
+        print(f"Removed {', '.join(removed)}." if removed else "No cache was left to remove.")
+    return 0
+
+
+def status(options: argparse.Namespace) -> int:
+    from labkit import status
+
+    report = status.report(_lab(options))
+    print(json.dumps(report, indent=2) if options.json else status.words(report))
+    return 0
+
+
+def doctor(options: argparse.Namespace) -> int:
+    from labkit import engine, images, status
+
+    try:
+        probes = engine.examine(images.installed_tag(engine.client(), "node"))
+        probes.append(status.stand_ins(_lab(options)))
+    except (EngineNotFound, EngineUnsuitable) as error:
+        probes = engine.no_engine(error)
+    print(json.dumps(engine.as_json(probes), indent=2) if options.json else engine.table(probes))
+    return 1 if engine.essentials_missing(probes) else 0
+
+
+def execute(options: argparse.Namespace) -> int:
+    from labkit import terminal
+
+    return terminal.attach_streams(_lab(options).node(options.node), options.command)
+
+
+def shell(options: argparse.Namespace) -> int:
+    from labkit import terminal
+
+    return terminal.open_shell(_lab(options).node(options.node))
+
+
+def logs(options: argparse.Namespace) -> int:
+    sys.stdout.write(_lab(options).logs(options.node, options.lines))
+    return 0
+
+
+def reset(options: argparse.Namespace) -> int:
+    lab = _lab(options)
+    with Story().step(f"Lab '{lab.name}'") as step:
+        lab.reset()
+        step.result = "every node is a bare engine again"
+    return 0
+
+
+def images(options: argparse.Namespace) -> int:
+    from labkit import bank, engine, images, topology
+
+    if options.action == "preload":
+        _lab(options).preload(*options.wanted)
+    elif options.action == "build":
+        _provide_engine()
+        images.ensure_all(engine.client(), topology.load(), Story())
+    elif options.action == "rm":
+        for tag in images.remove_all(engine.client()):
+            print(f"removed {tag}")
+    else:
+        rows = [
+            (image.tag, f"{image.size / 1e6:.0f} MB", image.origin, "" if image.current else "outdated")
+            for image in images.installed(engine.client())
+        ]
+        print(table(rows, ("IMAGE", "SIZE", "MADE FROM", "")))
+        print()
+        print(table(bank.overview(), ("NODES PULL", "WHAT IT IS", "TAGS")))
+    return 0
+
+
+def bundle_save(options: argparse.Namespace) -> int:
+    from labkit.bundle.save import save
+
+    _provide_engine()
+    save(options.file, options.python)
+    return 0
+
+
+def bundle_load(options: argparse.Namespace) -> int:
+    from labkit.bundle.load import load
+
+    load(options.file, _provide_engine)
+    return 0
+
+
+def engine(_: argparse.Namespace) -> int:
+    from labkit import engine
+
+    engine.stop(print)
+    return 0
+
+
+def test(options: argparse.Namespace) -> int:
+    from labkit import testing
+
+    _provide_engine()
+    return testing.run(options.pytest)
+
+
+def _lab(options: argparse.Namespace) -> "Lab":
+    from labkit.lab import Lab
+
+    return Lab(getattr(options, "lab", None))
+
+
+def _provide_engine() -> None:
+    from labkit import engine
+
+    has_terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+    engine.ensure(print, _ask if has_terminal else None)
+
+
+def _ask(question: str) -> bool:
+    return input(f"{question} [Y/n] ").strip().lower() in ("", "y", "yes")
