@@ -31,6 +31,7 @@ IDLE_SECONDS = 5.0
 PATIENCE_SECONDS = 3.0  # how long managers that look for a leader may keep us waiting
 _RETRY_SECONDS = 1.0
 _JOIN_SECONDS = 3 * PATIENCE_SECONDS
+_NEWS_SECONDS = 5.0
 _SAME_SECONDS = 2.0  # every manager tells of the same change, each at its own time
 
 _KINDS = ("container", "node", "service", "network")
@@ -210,7 +211,10 @@ class _Follower:
         while not self._events.empty():
             event = self._events.get()
             told = (event.kind, event.action, event.subject, event.node, event.words)
-            if event.node or event.moment - self._told.get(told, 0) > _SAME_SECONDS:
+            # A manager that is new tells of all that it learns, with the time at which it was made.
+            old = not event.node and time.time() - event.moment > _NEWS_SECONDS
+            repeated = not event.node and event.moment - self._told.get(told, 0) < _SAME_SECONDS
+            if not old and not repeated:
                 events.append(event)
                 self._told[told] = event.moment
         return tuple(sorted(events, key=lambda event: event.moment))

@@ -92,10 +92,9 @@ def parse_event(node: str, entry: Json) -> Event | None:
             kind, subject = "container", str(attributes.get("name", ""))
             words = f"container {subject} on {node}: {_container_words(action, attributes)}"
         case "node" | "service" | "network" as kind if entry.get("scope") == "swarm":
-            told = _change_words(action, attributes)
-            if not told:
+            told, subject, node = _change_words(action, attributes), str(attributes.get("name", "")), ""
+            if not (told and subject):  # a node that has just joined has no name yet
                 return None
-            subject, node = str(attributes.get("name", "")), ""
             words = f"{kind} {subject}: {told}"
         case _:
             return None
@@ -149,6 +148,8 @@ def _change_words(action: str, attributes: Json) -> str:
         return {"create": "created", "remove": "removed"}.get(action, action)
     pairs = [(name, attributes.get(f"{name}.old"), attributes.get(f"{name}.new")) for name in _CHANGES]
     told = [f"{name} {_plain(old)} → {_plain(new)}" for name, old, new in pairs if old and new]
+    if "state unknown → ready" in told:
+        told = ["joined"]
     if state := attributes.get("updatestate.new"):
         told.append(_UPDATES.get(state, f"its update is {state}"))
     return ", ".join(told)

@@ -82,9 +82,10 @@ class Council:
         if not self.quorum:
             return "The swarm cannot be changed; tasks on machines that are on go on."
         spare = self.present - self.majority
+        more = "more " if self.present < self.voters else ""
         if spare > 0:
-            return f"{spare} more may fail, and the swarm can still be changed."
-        loss = "If it fails," if self.voters == 1 else "One more loss and"
+            return f"{spare} {more}may fail, and the swarm can still be changed."
+        loss = "If it fails," if self.voters == 1 else f"One {more}loss and"
         return f"{loss} the swarm cannot be changed; tasks that run go on."
 
     def _without_quorum(self) -> list[str]:

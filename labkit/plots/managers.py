@@ -6,7 +6,7 @@ from labkit.plots.lettering import counted, fit, wrap
 from labkit.plots.picture import Picture
 from labkit.plots.theme import LIGHT, Theme
 
-_MARGIN, _GAP, _PAD, _WIDTH = 16.0, 10.0, 9.0, 660.0
+_MARGIN, _GAP, _PAD, _WIDTH = 16.0, 10.0, 9.0, 460.0  # readable beside the board too
 _CARDS, _CARD, _BAR, _VOTE = 42.0, 66.0, 152.0, 28.0  # tops and heights
 _NARROWEST = 112.0
 

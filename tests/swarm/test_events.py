@@ -1,6 +1,7 @@
 """Following a real swarm: nodes that die, leaders that change, several followers, and nothing left behind."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
@@ -95,6 +96,8 @@ def leader(snapshot: Snapshot) -> str:
 
 
 def test_follows_the_new_leader(followed: Lab, seen: Seen) -> None:
+    begun = time.monotonic()
+    eventually(lambda: time.monotonic() > begun + 5, "an age at which a node's joining is no news")
     followed.node("manager1").run("docker node promote worker1 worker2", quiet=True)
     for name in ("worker1", "worker2"):  # until then, it cannot take over
         eventually(lambda name=name: _lists_nodes(followed, name), f"an answer of {name}")  # type: ignore[misc]
@@ -102,6 +105,9 @@ def test_follows_the_new_leader(followed: Lab, seen: Seen) -> None:
     frame = seen.frame(lambda frame: leader(frame.snapshot) in ("worker1", "worker2"), "another leader")
     followed.node(leader(frame.snapshot)).run("docker service create --detach --name web web:1", quiet=True)
     seen.frame(holds(checks.running("web", 1)), "the task")
+    # A manager that is new tells of all that it learns; what was there before is no news.
+    assert not {"network ingress: created", "node manager1: joined"} & set(seen.words())
+    assert seen.words().count("service web: created") == 1
 
 
 def test_a_lost_quorum_is_a_state(followed: Lab, seen: Seen) -> None:

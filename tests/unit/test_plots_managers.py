@@ -92,12 +92,12 @@ def test_a_worker_has_no_vote() -> None:
         (
             ["leader", "reachable"],
             "2 managers: both must agree; none may fail.",
-            "Both managers take part; one more loss and the swarm cannot be changed; tasks that run go on.",
+            "Both managers take part; one loss and the swarm cannot be changed; tasks that run go on.",
         ),
         (
             ["leader", "reachable", "reachable"],
             "3 managers: 2 must agree; 1 may fail.",
-            "All 3 managers take part; 1 more may fail, and the swarm can still be changed.",
+            "All 3 managers take part; 1 may fail, and the swarm can still be changed.",
         ),
         (
             ["leader", "unreachable", "reachable"],
