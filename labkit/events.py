@@ -216,7 +216,8 @@ class _Follower:
             repeated = not event.node and event.moment - self._told.get(told, 0) < _SAME_SECONDS
             if not old and not repeated:
                 events.append(event)
-                self._told[told] = event.moment
+                if not event.node:
+                    self._told[told] = event.moment
         return tuple(sorted(events, key=lambda event: event.moment))
 
     def _call(self, calls: list[OnFrame], frame: Frame) -> None:

@@ -115,6 +115,7 @@ def arrange(snapshot: Snapshot) -> Arrangement:
                 name,
                 tiles[name],
                 _failures([task for task in current if task.node == name]),
+                complete=snapshot.quorum is True,
             )
             for name in names
         ),
@@ -132,10 +133,15 @@ def _column(
     name: str,
     tiles: tuple[Tile, ...],
     failures: tuple[Failures, ...],
+    *,
+    complete: bool,
 ) -> Column:
+    """`complete`: the swarm has told all its nodes, so one without an entry is not in its list."""
     machine = machine_words(engine, member=node is not None)
     if node is None:
         known = engine is not None and engine.swarm == "active"
+        if known and complete:
+            return Column(name, "", "", "", "", "not in the list")
         role = ("manager" if engine.manager else "worker") if engine and known else ""
         return Column(name, role, "", "", "", machine)
     return Column(

@@ -1,5 +1,8 @@
 """Following a real swarm: nodes that die, leaders that change, several followers, and nothing left behind."""
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +14,7 @@ from labkit import Lab, checks, events
 from labkit.checks import Check
 from labkit.film import Frame
 from labkit.model import Snapshot
-from tests.helpers import eventually
+from tests.helpers import eventually, wait_for_line
 
 pytestmark = pytest.mark.engine
 
@@ -159,6 +162,46 @@ def test_a_loop_that_is_left_ends_the_following(swarm: Lab) -> None:
         assert frame.snapshot.quorum
         break
     eventually(lambda: not threads(swarm), "the end of the threads")
+
+
+# A process that follows while its main thread is busy, is interrupted as a cell is, and goes on following.
+INTERRUPTED = """
+import sys, threading
+from labkit import Lab, events
+from tests.helpers import eventually, wait_for_line
+lab, seen = Lab(sys.argv[1]), []
+with events.subscribe(lab, seen.append):
+    eventually(lambda: seen, "a frame")
+    try:
+        print("busy", flush=True)
+        threading.Event().wait(60)
+    except KeyboardInterrupt:
+        lab.node("manager1").run("docker network create --driver overlay probe", quiet=True)
+        eventually(lambda: any(event.subject == "probe" for frame in seen for event in frame.events), "news")
+        print("follows", flush=True)
+for frame in events.follow(lab):
+    try:
+        print("busy again", flush=True)
+        threading.Event().wait(60)
+    except KeyboardInterrupt:
+        break
+eventually(lambda: not [thread for thread in threading.enumerate() if "follow" in thread.name], "the end")
+print("left", flush=True)
+"""
+
+
+def test_an_interrupt_ends_what_was_asked_for_and_nothing_else(swarm: Lab) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, swarm.name],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    for said in ("busy", "follows", "busy again", "left"):
+        wait_for_line(process, f"^{said}$")
+        if said.startswith("busy"):
+            process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
 
 
 def test_a_film_has_beginning_events_and_end(swarm: Lab) -> None:

@@ -102,6 +102,7 @@ def test_a_column_tells_what_is_known_of_a_node() -> None:
         (Engine("worker9", "exited"), "✗ off"),
         (Engine("worker9", "paused"), "✗ frozen"),
         (Engine("worker9", "running", "inactive"), "in no swarm"),
+        (Engine("worker9", "running", "active"), "not in the list"),  # after `docker node rm --force`
         (Engine("worker9", "running", "unknown"), "✗ no answer"),
         (Engine("worker9", "running", "locked"), "locked"),
     ],
