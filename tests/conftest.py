@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import uuid
 from collections.abc import Callable, Generator, Iterator
 
@@ -13,6 +14,11 @@ from labkit.errors import LabError
 from labkit.testing import REQUIRE_ENGINE
 
 SHARED = os.environ.get("LABKIT_TEST_LAB", "labkit-test")
+
+
+def pytest_configure() -> None:
+    # A shell's background jobs ignore it, and so would every process that a test starts and interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
