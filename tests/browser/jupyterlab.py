@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 ARTIFACTS = Path(__file__).parents[2] / ".artifacts" / "browser"
 # Nodes that start or stop add or remove a network interface. Chromium, not Firefox, then drops the requests
 # under way, to loopback too (issues.chromium.org/41465264). A page that was loading has to be loaded again;
-# one that is there asks again by itself. This is the one error in the console that fails no test.
+# one that is there asks again by itself. This and CANCELED are the errors in the console that fail no test.
 NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
 SECONDS = 30.0  # how long a state may take to come about, if a test does not say otherwise
 
-# What the browser says that is no fault of ours; each with its reason.
-HARMLESS = ()
+# JupyterLab's own words when a kernel restarts while it is being asked something, such as by the debugger.
+CANCELED = "message before replies were done"
 
 
 @dataclass
@@ -133,7 +133,7 @@ class JupyterLab:
             text = f"{message.text} {message.location.get('url', '')}".strip()
             if NETWORK_CHANGED in text:
                 self.network_changed = True
-            else:
+            elif CANCELED not in text:
                 self.errors.append(text)
 
 
