@@ -82,7 +82,7 @@ def reported_causes(film: Film) -> list[Cause]:
     found: list[Cause] = []
     latest: dict[str, float] = {}
     for event in film.events:
-        if event.kind not in ("machine", "node", "service") or event.words.endswith(": changed"):
+        if event.kind not in ("machine", "node", "service"):
             continue
         if event.moment - latest.get(event.words, -math.inf) >= _REPEATED:
             found.append(Cause(event.moment, event.words, loss=is_loss(event)))

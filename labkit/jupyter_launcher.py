@@ -29,10 +29,7 @@ def title(notebook: Path) -> str:
     """A notebook's H1; where it has none, its file name."""
     try:
         cells = json.loads(notebook.read_text())["cells"]
-    except (
-        ValueError,
-        KeyError,
-    ):  # a learner's copy may be anything; JupyterLab tells them when they open it
+    except (ValueError, KeyError):  # a learner's copy may be anything; JupyterLab tells when it is opened
         cells = []
     texts = ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
     return next((match[1] for text in texts if (match := _TITLE.search(text))), notebook.stem)

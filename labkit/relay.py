@@ -8,7 +8,6 @@ nothing, while the node is cut off.
 import contextlib
 import socket
 import threading
-from types import TracebackType
 
 from labkit import engine, outside
 from labkit.errors import LabError
@@ -76,9 +75,7 @@ class Relay:
     def __enter__(self) -> "Relay":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _accept(self) -> None:

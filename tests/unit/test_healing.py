@@ -71,11 +71,6 @@ def test_what_several_managers_report_is_one_cause() -> None:
     assert [cause.moment for cause in causes(Film([frames]))] == [1.0, 9.0]
 
 
-def test_a_change_that_says_nothing_is_no_cause() -> None:
-    event = Event(1.0, "node", "update", "worker1", "", "node worker1: changed")
-    assert causes(Film([replace(shot(2), events=(event,))])) == []
-
-
 def test_a_task_that_ends_by_itself_is_a_loss() -> None:
     ended = task("complete", changed=11.5)
     (dip,) = healing(Film([shot(10, task("running")), shot(12, ended), shot(13, ended)]))
