@@ -34,6 +34,10 @@ _ADVICE = (
     ),
     (r"does not have a leader|quorum", "start managers again until more than half of them run"),
     (
+        r"[Nn]o space left on device",
+        "docker system df shows what takes the room; labkit down, then up, gives back all that the lab took",
+    ),
+    (
         r"port is already allocated|is already in use by service",
         "publish another port, or remove what has this one",
     ),

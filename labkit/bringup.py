@@ -2,60 +2,22 @@
 
 import contextlib
 import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 import docker
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
-from docker.types import EndpointConfig, IPAMConfig, IPAMPool, LogConfig
-from testcontainers.core.config import testcontainers_config
-from testcontainers.core.container import DockerContainer
-from testcontainers.core.network import Network
 
 from labkit import engine, hint, images, topology
-from labkit.errors import EngineUnsuitable, LabError, NotConverged
+from labkit.blueprint import LabContainer, LabNetwork
+from labkit.errors import EngineNotFound, EngineUnsuitable, LabError, NotConverged
 from labkit.node import READY_TIMEOUT, Node
 from labkit.parallel import in_parallel
 from labkit.topology import CACHE_LABEL, LAB_LABEL, NODE_LABEL, SERVICE_LABEL, Service, Topology
 
-# Ryuk would remove the lab when the kernel or command that started it ends. Labels and `down` clean up.
-testcontainers_config.ryuk_disabled = True
-
 _SUBNETS = [f"172.30.{third}" for third in range(77, 97)]
-
-
-class LabContainer(DockerContainer):
-    """A container of the lab as the topology file describes it, without its health check.
-
-    `start_containers` asks once instead: probes that run for as long as the lab would cost too much.
-    """
-
-    def __init__(self, topology: Topology, service: Service, image: str) -> None:
-        super().__init__(image, name=service.container_name)
-        for source, target, mode in service.volumes:
-            self.with_volume_mapping(source, target, mode)
-        for path in service.tmpfs:
-            self.with_tmpfs_mount(path)
-        if service.command:
-            self.with_command(list(service.command))
-        self.with_envs(**service.environment)
-        self.with_kwargs(
-            hostname=service.hostname,
-            labels=service.labels,
-            network=topology.network,
-            networking_config={
-                topology.network: EndpointConfig("1.41", ipv4_address=service.address, aliases=[service.name])
-            },
-            dns=list(service.dns),
-            cap_add=list(service.cap_add),
-            cap_drop=list(service.cap_drop),
-            security_opt=list(service.security_opt),
-            cgroupns=service.cgroup,
-            device_cgroup_rules=list(service.device_cgroup_rules),
-            mem_limit=service.memory,
-            pids_limit=service.pids_limit,
-            log_config=LogConfig(type=service.log_driver),
-        )
 
 
 def containers(client: docker.DockerClient, lab: str | None = None) -> list[dict[str, Any]]:
@@ -98,6 +60,20 @@ def labs(client: docker.DockerClient) -> list[str]:
     return sorted({entry["Labels"][LAB_LABEL] for entry in entries})
 
 
+def all_labs() -> list[str]:
+    """The names of all labs of this computer, also of those in a virtual machine.
+
+    Raises EngineNotFound where there is neither an engine nor a machine that runs without one.
+    """
+    direct = engine.processes.labs()
+    try:
+        return sorted({*direct, *labs(engine.own_client())})
+    except EngineNotFound:
+        if not direct:
+            raise
+        return direct
+
+
 def choose_topology(client: docker.DockerClient, lab: str) -> Topology:
     """The topology of `lab`, on the subnet its network has, else on the first free one."""
     networks = client.api.networks()
@@ -122,16 +98,8 @@ def create_network(client: docker.DockerClient, wanted: Topology) -> Topology:
     refusals = []
     for prefix in [os.environ["LABKIT_NET"]] if own_choice else _SUBNETS:
         chosen = _load(wanted.lab, prefix)
-        network = Network(
-            docker_network_kw={
-                "labels": chosen.network_labels,
-                "driver": "bridge",
-                "ipam": IPAMConfig(pool_configs=[IPAMPool(subnet=str(chosen.subnet))]),
-            }
-        )
-        network.name = chosen.network
         try:
-            network.create()
+            LabNetwork(chosen).create()
         except APIError as error:
             if "overlap" not in str(error.explanation):
                 raise
@@ -227,21 +195,32 @@ def empty_storage(client: docker.DockerClient, lab: str) -> None:
         client.containers.get(entry["Id"]).exec_run(["sh", "-c", "rm -rf /srv/* /srv/.[!.]*"])
 
 
-def cache_volumes(client: docker.DockerClient) -> list[str]:
-    """The names of the volumes that all labs share and that `remove` keeps."""
+def kept() -> list[str]:
+    """What stays when labs are removed: the cache of Docker Hub, the saved states of virtual machines."""
+    folders = [str(path) for path in engine.processes.kept()]
+    try:
+        return [*_kept_volumes(engine.own_client()), *folders]
+    except (EngineNotFound, EngineUnsuitable):
+        return folders
+
+
+def _kept_volumes(client: docker.DockerClient) -> list[str]:
     found = client.api.volumes(filters={"label": CACHE_LABEL})["Volumes"] or []
     return sorted(volume["Name"] for volume in found)
 
 
-def remove_cache(client: docker.DockerClient) -> list[str]:
-    """Remove the volumes that all labs share; return their names. Raises LabError while a lab uses one."""
+def remove_kept() -> list[str]:
+    """Remove what `kept` lists, and return it. Raises LabError while a lab uses some of it."""
     removed = []
-    for name in cache_volumes(client):
+    for name in kept():
         try:
-            client.api.remove_volume(name)
+            if Path(name).is_absolute():
+                shutil.rmtree(Path(name).parent)
+            else:
+                engine.own_client().api.remove_volume(name)
         except APIError as error:
             raise LabError(
-                f"the cache {name} is in use",
+                f"{name} is in use",
                 evidence=[str(error.explanation)],
                 next_step=hint.command("down", "--all", "--cache"),
             ) from None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import labkit
-from labkit import commands, hint
+from labkit import advice, commands, hint
 from labkit.errors import LabError
 
 Run = Callable[[argparse.Namespace], int]
@@ -36,26 +36,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         if not isinstance(error, engine.ERRORS):
             raise
-        print(
-            LabError(
-                f"the Docker engine refused: {error}",
-                next_step=f"{hint.command('doctor')}, then the same command again",
-            ).story(),
-            file=sys.stderr,
+        known = advice.for_output(str(error))
+        again = f"{hint.command('doctor')}, then the same command again"
+        trouble = engine.trouble() or LabError(
+            f"the Docker engine refused: {error}", next_step=again if known == advice.OTHERWISE else known
         )
+        print(trouble.story(), file=sys.stderr)
         return 1
 
 
 def _parsed(arguments: list[str]) -> argparse.Namespace:
     """Parse a command line. What follows `test`, or `--`, is another program's and stays as it is."""
     parser = _parser()
-    if arguments[:1] == ["test"] and not {"-h", "--help"} & set(arguments):
-        return argparse.Namespace(run=commands.test, pytest=arguments[1:])
     ours, dashes, theirs = arguments, [], []
-    if "--" in arguments:
-        at = arguments.index("--")
-        ours, dashes, theirs = arguments[:at], arguments[at : at + 1], arguments[at + 1 :]
-    options = parser.parse_args(ours)
+    if arguments[:1] == ["test"] and not {"-h", "--help"} & set(arguments):
+        known = argparse.ArgumentParser(add_help=False, allow_abbrev=False, parents=[_common()])
+        known.add_argument("--full-kernel", action="store_true")
+        options, pytest = known.parse_known_args(arguments[1:])
+        options.run, options.pytest = commands.test, pytest
+    else:
+        if "--" in arguments:
+            at = arguments.index("--")
+            ours, dashes, theirs = arguments[:at], arguments[at : at + 1], arguments[at + 1 :]
+        options = parser.parse_args(ours)
+    # For all that this command starts too, and for what asks which engine carries the lab.
+    for name, variable in (("engine", hint.ENGINE_VARIABLE), ("lab", hint.LAB_VARIABLE)):
+        if name in options:
+            os.environ[variable] = getattr(options, name)
     if options.run is commands.execute:
         options.command += theirs
         if not options.command:
@@ -67,9 +74,21 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
-def _parser() -> argparse.ArgumentParser:
+def _common() -> argparse.ArgumentParser:
+    """The options that every command takes."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--lab", metavar="NAME", default=argparse.SUPPRESS, help="which lab (swarm-lab)")
+    common.add_argument(
+        "--engine",
+        choices=hint.ENGINE_KINDS,
+        default=argparse.SUPPRESS,
+        help="what carries the nodes: this machine's Docker, or a virtual machine with a full kernel",
+    )
+    return common
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = _common()
     parser = argparse.ArgumentParser(
         prog="labkit", description="Swarm Lab: a real three-node Docker swarm to learn on.", parents=[common]
     )
@@ -135,14 +154,14 @@ def _parser() -> argparse.ArgumentParser:
 
     bundle = command("bundle", None, "save or load all that a machine without network needs, as one file")
     actions = bundle.add_subparsers(required=True, metavar="ACTION")
-    says = "write FILE: the project, its Python packages, its images"
+    says = "write FILE: the project, its Python packages, its images (--engine vm: the machine too)"
     save = actions.add_parser("save", help=says, description=says, parents=[common])
     save.add_argument("file", metavar="FILE", type=Path)
     save.add_argument(
         "--python", metavar="X.Y", action="append", default=[], type=_python, help="also for this Python"
     )
     save.set_defaults(run=commands.bundle_save)
-    says = "check FILE, then load its images"
+    says = "check FILE, then load its images, or where there is no Docker its virtual machine"
     load = actions.add_parser("load", help=says, description=says, parents=[common])
     load.add_argument("file", metavar="FILE", type=Path)
     load.set_defaults(run=commands.bundle_load)
@@ -151,6 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     engine.add_argument("action", choices=("stop",))
 
     test = command("test", commands.test, "run all tests; arguments go to pytest")
+    test.add_argument("--full-kernel", action="store_true", help="only the tests that need a full kernel")
     test.add_argument("pytest", nargs=argparse.REMAINDER, metavar="PYTEST_ARGUMENT")
     return parser
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:  # what a command needs it imports itself: `labkit --help` and
 def start(options: argparse.Namespace) -> int:
     from labkit import jupyter
 
-    _provide_engine()
+    _provide_engine(options)
     lab = _lab(options).up()
     return jupyter.serve(
         lab.name, port=options.port, browser=not options.no_browser, notebooks=options.notebooks
@@ -24,7 +25,7 @@ def start(options: argparse.Namespace) -> int:
 
 
 def up(options: argparse.Namespace) -> int:
-    _provide_engine()
+    _provide_engine(options)
     lab = _lab(options).up(swarm=options.swarm, keep=options.keep)
     shell, down = hint.command("shell", "manager1", lab=lab.name), hint.command("down", lab=lab.name)
     print(f"Lab '{lab.name}' is up.   a terminal on a node: {shell}   remove it: {down}")
@@ -32,18 +33,18 @@ def up(options: argparse.Namespace) -> int:
 
 
 def down(options: argparse.Namespace) -> int:
-    from labkit import bringup, engine
+    from labkit import bringup
     from labkit.lab import Lab
 
-    labs = [Lab(name) for name in bringup.labs(engine.client())] if options.all else [_lab(options)]
-    for lab in labs:
+    names = bringup.all_labs() if options.all else [_lab(options).name]
+    for lab in map(Lab, names):
         with Story().step(f"Lab '{lab.name}'") as step:
             removed = lab.down()
             step.result = f"removed {len(removed)} things" if removed else "nothing was left to remove"
-    if not labs:
-        print("No lab on this engine.")
+    if not names:
+        print("No lab is here.")
     if options.cache:
-        removed = bringup.remove_cache(engine.client())
+        removed = bringup.remove_kept()
         print(f"Removed {', '.join(removed)}." if removed else "No cache was left to remove.")
     return 0
 
@@ -60,8 +61,11 @@ def doctor(options: argparse.Namespace) -> int:
     from labkit import engine, images, status
 
     try:
+        if engine.kind() != engine.DOCKER and not engine.has_machine(_lab(options).name):
+            os.environ[hint.ENGINE_VARIABLE] = engine.DOCKER  # what could carry the machine is looked at
         probes = engine.examine(images.installed_tag(engine.client(), "node"))
-        probes.append(status.stand_ins(_lab(options)))
+        lab = _lab(options)
+        probes += [engine.offer(lab.name, probes), status.stand_ins(lab)]
     except (EngineNotFound, EngineUnsuitable) as error:
         probes = engine.no_engine(error)
     print(json.dumps(engine.as_json(probes), indent=2) if options.json else engine.table(probes))
@@ -99,15 +103,15 @@ def images(options: argparse.Namespace) -> int:
     if options.action == "preload":
         _lab(options).preload(*options.wanted)
     elif options.action == "build":
-        _provide_engine()
-        images.ensure_all(engine.client(), topology.load(), Story())
+        _provide_own_engine()
+        images.ensure_all(engine.own_client(), topology.load(), Story())
     elif options.action == "rm":
-        for tag in images.remove_all(engine.client()):
+        for tag in images.remove_all(engine.own_client()):
             print(f"removed {tag}")
     else:
         rows = [
             (image.tag, f"{image.size / 1e6:.0f} MB", image.origin, "" if image.current else "outdated")
-            for image in images.installed(engine.client())
+            for image in images.installed(engine.own_client())
         ]
         print(table(rows, ("IMAGE", "SIZE", "MADE FROM", "")))
         print()
@@ -118,7 +122,7 @@ def images(options: argparse.Namespace) -> int:
 def bundle_save(options: argparse.Namespace) -> int:
     from labkit.bundle.save import save
 
-    _provide_engine()
+    _provide_own_engine()
     save(options.file, options.python)
     return 0
 
@@ -126,7 +130,7 @@ def bundle_save(options: argparse.Namespace) -> int:
 def bundle_load(options: argparse.Namespace) -> int:
     from labkit.bundle.load import load
 
-    load(options.file, _provide_engine)
+    load(options.file, _provide_own_engine)
     return 0
 
 
@@ -140,8 +144,8 @@ def engine(_: argparse.Namespace) -> int:
 def test(options: argparse.Namespace) -> int:
     from labkit import testing
 
-    _provide_engine()
-    return testing.run(options.pytest)
+    _provide_own_engine()
+    return testing.run(options.pytest, options.full_kernel)
 
 
 def _lab(options: argparse.Namespace) -> "Lab":
@@ -150,7 +154,22 @@ def _lab(options: argparse.Namespace) -> "Lab":
     return Lab(getattr(options, "lab", None))
 
 
-def _provide_engine() -> None:
+def _provide_engine(options: argparse.Namespace) -> None:
+    """Provide what carries the lab's nodes, or its virtual machine."""
+    from labkit import engine
+
+    if engine.needs_docker(_lab(options).name):
+        try:
+            _provide_own_engine()
+        except EngineNotFound as nothing:
+            if engine.kind() == engine.VM:
+                obstacles = engine.processes.obstacles()
+                nothing.add_evidence("nor can a virtual machine run directly:", *obstacles)
+                nothing.add_evidence(f"which takes: {engine.processes.remedy()}")
+            raise
+
+
+def _provide_own_engine() -> None:
     from labkit import engine
 
     has_terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()

@@ -147,7 +147,8 @@ class _Follower:
                     if event:
                         self._events.put(event)
                         self._changed.set()
-            self._open.pop(name, None)
+            if self._open.pop(name, None):
+                self._changed.set()  # what was heard until now is heard no more: that is news
             self._stopping.wait(_RETRY_SECONDS)
 
     def _from_node(self, name: str) -> Iterator[Event | None]:
@@ -175,6 +176,7 @@ class _Follower:
     def _look(self) -> None:
         """Look after each event and, at growing intervals, without one; call when something is new."""
         shown: Frame | None = None
+        troubled = ""
         pause = 0.0
         while not self._stopping.is_set():
             if self._changed.wait(pause):
@@ -184,7 +186,11 @@ class _Follower:
             else:
                 pause = min(max(2 * pause, COALESCE_SECONDS), IDLE_SECONDS)
             events = self._drain()
-            frame = Frame(time.time(), self._snapshot(), events)
+            snapshot, trouble = self._snapshot()
+            if trouble and trouble != troubled:
+                events = (*events, Event(time.time(), "engine", "die", self.lab.name, "", trouble))
+            troubled = trouble
+            frame = Frame(time.time(), snapshot, events)
             for name in frame.snapshot.engines:
                 self._start(name, self._listen, name, self._from_node)
             new, self._new = self._new, []
@@ -196,11 +202,16 @@ class _Follower:
         for node in self.lab.nodes.values():
             node.drop_pipeline()  # this thread's
 
-    def _snapshot(self) -> Snapshot:
+    def _snapshot(self) -> tuple[Snapshot, str]:
+        """What is to be seen, and why nothing is, where the engine's virtual machine is the reason."""
+        trouble = ""
         try:
-            return self.lab.snapshot(timeout=PATIENCE_SECONDS)
-        except (LabError, *engine.ERRORS):  # the outer engine is off: nothing of the lab can be seen
-            return Snapshot(engines={})
+            return self.lab.snapshot(timeout=PATIENCE_SECONDS), trouble
+        except LabError as error:
+            trouble = " ".join([error.what, *error.evidence[-1:]])
+        except engine.ERRORS:
+            pass  # the outer engine is off
+        return Snapshot(engines={}), trouble
 
     def _drain(self) -> tuple[Event, ...]:
         """The events since the last look, in the order of time; what several managers told, once."""

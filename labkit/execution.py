@@ -40,8 +40,12 @@ class Execution:
         raw: Any = self._api.exec_start(self.id, tty=tty, socket=True)
         # docker-py hands out the raw socket, but the reply's header was read through a buffer, which may
         # already hold the first frames: read on from that buffer. It keeps the reply on the socket object.
-        self._reader: Any = raw._response.raw._fp.fp
-        self._socket: socket.socket = getattr(raw, "_sock", raw)
+        # The reply gives the buffer up: collected, it would flush what is closed, and Python 3.13 says so.
+        reply = raw._response.raw._fp
+        self._reader: Any = reply.fp
+        reply.fp = None
+        self._socket: socket.socket = getattr(raw, "_sock", raw)  # under TLS, a TLSSocket
+        self._socket.settimeout(None)  # the client's is for its calls; a process may be silent for longer
 
     def frames(self) -> Iterator[tuple[int, bytes]]:
         """Yield (stream number, bytes) as they come, until the process ends or `close` is called."""
@@ -71,9 +75,11 @@ class Execution:
         self._socket.shutdown(socket.SHUT_WR)
 
     def fileno(self) -> int:
+        """For polls of a process that is not expected to say anything: what has come may wait in a buffer."""
         return self._socket.fileno()
 
     def settimeout(self, seconds: float | None) -> None:
+        """Bound each wait for the process; none at first. What is late raises TimeoutError."""
         self._socket.settimeout(seconds)
 
     def resize(self, rows: int, columns: int) -> None:

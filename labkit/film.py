@@ -26,9 +26,10 @@ _UPDATES = {
 class Event:
     """Something that an engine reported; `moment` in seconds of the epoch.
 
-    `kind`: `task`, `container` (one that is no task), `node` (of the swarm), `service`, `network`, or
-    `machine` (a lab node as a machine: it started, stopped, …). `subject`: `web.3`, `worker1`, `web`, ….
-    `node`: where it happened; empty for what concerns the whole swarm. `words` say it to people.
+    `kind`: `task`, `container` (one that is no task), `node` (of the swarm), `service`, `network`, `machine`
+    (a lab node as a machine: it started, stopped, …) or `engine` (what carries them all is gone).
+    `subject`: `web.3`, `worker1`, `web`, …. `node`: where it happened; empty for what concerns the whole
+    swarm. `words` say it to people.
     """
 
     moment: float

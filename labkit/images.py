@@ -2,8 +2,9 @@
 
 A folder `labkit/images/NAME` is one image, `labkit/NAME:<hash of the folder and of what it stands on>`. A
 changed folder has another tag and is built; an unchanged one costs one look-up. A Dockerfile names what it
-stands on as defaults of its arguments: `ARG BASE=debian:trixie-slim`, `ARG NGINX=labkit/nginx`. One image has
-no folder: `bank`, the image `registry` filled with what the module `bank` lists.
+stands on as defaults of its arguments: `ARG BASE=debian:trixie-slim`, `ARG NGINX=labkit/nginx`. Two images
+have no folder: `bank`, the image `registry` filled with what the module `bank` lists, and `machine`, the
+image `vm` filled by the module `baking`.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ import docker
 from docker.errors import APIError, DockerException, ImageNotFound
 from docker.models.images import Image
 
-from labkit import bank, base_image, dockerfile, lock
+from labkit import baking, bank, base_image, dockerfile, lock
 from labkit.base_image import IMAGE_LABEL, ORIGIN_LABEL, UPSTREAM
 from labkit.console import Story
 from labkit.errors import ImageUnavailable
@@ -49,10 +50,14 @@ def content_tag(name: str) -> str:
     """The tag of image `name` as its content, and what it stands on, stand now."""
     digest = hashlib.sha256()
     for path in sorted(path for path in (FOLDER / name).rglob("*") if path.is_file()):
+        if path.parent.name == "__pycache__":  # pip compiles what it installs
+            continue
         digest.update(f"{path.relative_to(FOLDER)} {path.stat().st_mode & 0o100:o} ".encode())
         digest.update(path.read_bytes())
     if name == bank.NAME:
         digest.update(bank.table().encode())
+    if name == baking.NAME:
+        digest.update(Path(baking.__file__).read_bytes())
     if name == "base":
         digest.update(UPSTREAM.encode())
     for below in foundations(name).values():
@@ -60,10 +65,17 @@ def content_tag(name: str) -> str:
     return f"labkit/{name}:{digest.hexdigest()[:12]}"
 
 
+def content_tags(wanted: Topology) -> list[str]:
+    """The content tags of the images of all services of a topology."""
+    return [content_tag(image.rpartition("/")[2]) for image in wanted.images]
+
+
 def foundations(name: str) -> dict[str, str]:
     """The lab's images that image `name` stands on, by the arguments of its Dockerfile that name them."""
     if name == bank.NAME:
         return {folder: folder for folder in bank.folders()}
+    if name == baking.NAME:
+        return {image: image for image in ("vm", *baking.CARRIED)}
     file = FOLDER / name / "Dockerfile"
     text = file.read_text() if file.exists() else ""  # the base has none
     return {found["argument"]: found["name"] or "base" for found in _FOUNDATION.finditer(text)}
@@ -78,18 +90,22 @@ def ensure(client: docker.DockerClient, name: str, say: Say) -> str:
     if not has(client, tag):
         with _alone(client, say):
             _make(client, name, say)
-    client.api.tag(tag, f"labkit/{name}", "latest")
+    if f"labkit/{name}:latest" not in client.images.get(tag).tags:  # a full disk takes no tag
+        client.api.tag(tag, f"labkit/{name}", "latest")
     return tag
 
 
 def ensure_all(client: docker.DockerClient, wanted: Topology, story: Story) -> dict[str, str]:
     """Make the images of all services of a topology, a step each; return the content tags by image name."""
-    tags = {}
-    for image in wanted.images:
-        with story.step(f"Image {image}") as step:
-            tags[image] = ensure(client, image.rpartition("/")[2], step.note)
-            step.result = tags[image].rpartition(":")[2]
-    return tags
+    return {image: ensure_told(client, image.rpartition("/")[2], story) for image in wanted.images}
+
+
+def ensure_told(client: docker.DockerClient, name: str, story: Story) -> str:
+    """The same as `ensure`, as a step of a story."""
+    with story.step(f"Image labkit/{name}") as step:
+        tag = ensure(client, name, step.note)
+        step.result = tag.rpartition(":")[2]
+    return tag
 
 
 def size(client: docker.DockerClient, tag: str) -> int:
@@ -198,6 +214,9 @@ def _make(client: docker.DockerClient, name: str, say: Say) -> str:
             dockerfile.build(client, FOLDER / folder, target, {**below, **arguments}, labels, say)
 
         bank.fill(client, below["registry"], tag, build, say)
+    elif name == baking.NAME:
+        carried = [below[image] for image in baking.CARRIED]
+        baking.bake(client, below["vm"], below["node"], save(client, carried), tag, say)
     else:
         dockerfile.build(client, FOLDER / name, tag, below, {IMAGE_LABEL: name}, say)
     # First, because an image in use that has another tag loses this one without a question.

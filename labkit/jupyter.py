@@ -30,7 +30,7 @@ def serve(lab: str, *, port: int, browser: bool, notebooks: Path | None = None) 
     folder = _course(notebooks)
     nodes = [node.name for node in topology.load().nodes]
     # Kernels and JupyterLab's terminals inherit these: there the command is `labkit`, wherever one stands.
-    os.environ["LABKIT_LAB"] = lab
+    os.environ[hint.LAB_VARIABLE] = lab
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     command = os.environ.pop("LABKIT_COMMAND", None)
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import difflib
-import os
 import shlex
 import textwrap
 import time
@@ -43,9 +42,10 @@ class Lab:
     """
 
     def __init__(self, name: str | None = None) -> None:
-        self.name = name or os.environ.get("LABKIT_LAB") or hint.DEFAULT_LAB
+        self.name = name or hint.current_lab()
         if not LAB_NAME.fullmatch(self.name):
             raise LabError(f"'{self.name}' is no lab name", next_step=f"use {LAB_NAME_RULE}")
+        engine.of_lab(self.name)
         self._nodes: dict[str, Node] = {}
         self._spokesman = ""
 
@@ -62,10 +62,12 @@ class Lab:
         """
         story = story or Story()
         with self._lock(story):
+            power = engine.power_on(self.name, ["swarm", "nodes"] if swarm else ["nodes"], story)
             with story.step("Docker engine") as step:
                 client = engine.client()
                 step.result = f"{client.version()['Version']} at {engine.find().url}"
             wanted = bringup.choose_topology(client, self.name)
+            engine.require_images(client, wanted)
             fresh = not bringup.containers(client, self.name)
             if fresh:
                 engine.require_room(client)
@@ -76,20 +78,25 @@ class Lab:
                     bringup.create_volumes(client, wanted)
                     step.result = str(wanted.subnet)
                 with story.step("Nodes and services") as step:
-                    bringup.start_containers(client, wanted, built)
+                    if not (power and power.resumed):  # else they go on as they were, ready
+                        bringup.start_containers(client, wanted, built)
                     step.result = " ".join(service.name for service in wanted.services)
                 if outdated := bringup.outdated_nodes(client, self.name):
                     renew = hint.command("reset", lab=self.name)
                     story.say(f"   {' '.join(outdated)}: outdated image; {renew} renews")
+                if fresh and power:
+                    power.save("nodes", story)
                 if swarm:
                     with story.step("Swarm") as step:
                         formation.form(self.nodes, wanted)
                         step.result = f"{len(wanted.nodes)} nodes ready"
+                    if power and (fresh or power.resumed == "nodes"):
+                        power.save("swarm", story)
             except BaseException as error:
                 self._tell_why(error)
                 if fresh and not keep:
                     story.say("   removing what was started (--keep leaves it)")
-                    bringup.remove(client, self.name)
+                    self._remove()
                 raise
         return self
 
@@ -110,9 +117,14 @@ class Lab:
     def down(self) -> list[str]:
         """Remove every container, volume and network of the lab; return their names. Twice is fine."""
         with self._lock():
-            removed = bringup.remove(engine.client(), self.name)
+            return self._remove()
+
+    def _remove(self) -> list[str]:
         self._nodes.clear()
-        return removed
+        removed = engine.power_off(self.name) if engine.kind() != engine.DOCKER else []
+        if removed or engine.kind() in (engine.VM, engine.VM_DIRECT):
+            return removed
+        return bringup.remove(engine.client(), self.name)
 
     def reset(self) -> "Lab":
         """Bring the lab back to how `up` left it: bare engines, an empty /lab, empty storage; images stay.
@@ -122,6 +134,7 @@ class Lab:
         quiet = Story(quiet=True)
         with self._lock():
             client = engine.client()
+            engine.require_images(client, bringup.choose_topology(client, self.name))
             for name in bringup.outdated_nodes(client, self.name):
                 bringup.remove_node(client, self.name, name)
             formation.forget(self.nodes.values())
@@ -188,7 +201,9 @@ class Lab:
     def _find(self) -> dict[str, tuple[Node, str]]:
         """Nodes with their containers' states. A Node lives as long as its container: it holds a tunnel."""
         found = {}
-        for name, entry in bringup.node_entries(engine.thread_client(), self.name).items():
+        with engine.explained():
+            entries = bringup.node_entries(engine.thread_client(), self.name)
+        for name, entry in entries.items():
             known = self._nodes.get(name)
             if known is None or known.container_id != entry["Id"]:
                 known = self._nodes[name] = Node(entry["Id"], name, self.name)
@@ -242,13 +257,14 @@ class Lab:
 
         Raises NotConverged after `timeout` seconds, with what each failing check was missing.
         """
-        for _ in Deadline(timeout).attempts():
+        deadline = Deadline(timeout)
+        for _ in deadline.attempts():
             snapshot = self.snapshot()
             verdicts = [check(snapshot) for check in wanted]
             if all(verdicts):
                 return snapshot
         raise NotConverged(
-            f"lab '{self.name}' did not get there within {timeout:g} s",
+            f"lab '{self.name}' did not get there within {deadline.seconds:g} s",
             evidence=[str(verdict) for verdict in verdicts if not verdict],
             next_step="look at `docker node ls`, at `docker service ps`, or at the node's log: "
             + hint.command("logs", "NODE", lab=self.name),

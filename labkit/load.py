@@ -12,13 +12,13 @@ from labkit.traffic import Answer
 
 # A line for each request. A curl each, because a connection that is kept always reaches the same task.
 _ASK = f"""
-port=$1 requests=$2 every=$3
-shift 3
+port=$1 requests=$2 every=$3 seconds=$4
+shift 4
 ask() {{
     sent=0
     until [ $sent = $requests ]; do
         sent=$((sent + 1))
-        said=$(curl --silent --max-time {traffic.ANSWER_SECONDS} --write-out '{traffic.WRITE_OUT}' \
+        said=$(curl --silent --max-time $seconds --write-out '{traffic.WRITE_OUT}' \
             http://$2:$port/json | tr -c '\\040-\\176' ' ' | tail -c 1000)
         printf '%s %s\\n' $1 "$said"
         sleep $every
@@ -39,9 +39,10 @@ kill 0
 class Load:
     """Requests under way: at all `nodes` at once, at each of them one after the other.
 
-    `requests` at each node, or without an end; `every` in seconds lies between two. `service` is the name of
-    the service that publishes `port`, for the names of its tasks. `sink` takes each answer as it comes, in a
-    thread of this load. Use it in a `with`, or call `stop`. Raises LabNotRunning when the lab does not run.
+    `requests` at each node, or without an end; `every` in seconds lies between two, and each waits `patience`
+    seconds for its answer. `service` is the name of the service that publishes `port`, for the names of its
+    tasks. `sink` takes each answer as it comes, in a thread of this load. Use it in a `with`, or call `stop`.
+    Raises LabNotRunning when the lab does not run.
     """
 
     def __init__(
@@ -52,19 +53,20 @@ class Load:
         service: str = "web",
         requests: int | None = None,
         every: float = 0.1,
+        patience: float = traffic.ANSWER_SECONDS,
         sink: Callable[[Answer], None] | None = None,
     ) -> None:
         if not nodes:
             raise LabError(
                 "no node for the requests to enter at", next_step="name one, such as lab.node('manager1')"
             )
-        self._service, self._sink = service, sink
+        self._service, self._patience, self._sink = service, patience, sink
         self._answers: list[Answer] = []
         self._client = engine.client()
         targets = [f"{node.name}={node.address}" for node in nodes]
         counted = str(requests) if requests is not None else "endless"
         self._process = outside.start(
-            self._client, nodes[0].lab, _ASK, str(port), counted, f"{every:g}", *targets
+            self._client, nodes[0].lab, _ASK, str(port), counted, f"{every:g}", f"{patience:g}", *targets
         )
         self._reader = threading.Thread(target=self._read, name="labkit-load", daemon=True)
         self._reader.start()
@@ -106,7 +108,8 @@ class Load:
             for data in self._output():
                 *lines, rest = (rest + data).split(b"\n")
                 for line in lines:
-                    self._take(traffic.parse(line.decode(errors="replace"), self._service))
+                    said = line.decode(errors="replace")
+                    self._take(traffic.parse(said, self._service, self._patience))
         finally:
             self._process.close()  # a sink that fails ends the load
 
@@ -123,10 +126,16 @@ class Load:
 
 
 def send(
-    nodes: Sequence[Node], port: int, requests: int = 20, *, service: str = "web", every: float = 0
+    nodes: Sequence[Node],
+    port: int,
+    requests: int = 20,
+    *,
+    service: str = "web",
+    every: float = 0,
+    patience: float = traffic.ANSWER_SECONDS,
 ) -> list[Answer]:
     """Send `requests` to the published `port` of each node, all nodes at once; return what came back.
 
     Raises LabNotRunning when the lab does not run. A request without an answer is no error but an `Answer`.
     """
-    return Load(nodes, port, service=service, requests=requests, every=every).wait()
+    return Load(nodes, port, service=service, requests=requests, every=every, patience=patience).wait()

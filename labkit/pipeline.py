@@ -98,8 +98,14 @@ def ask(
 
     `timeout` in seconds bounds the wait for each answer.
     """
-    asked = [(node, _send(node, paths, timeout)) for node in nodes]  # all, before the first is waited for
-    return {node.name: _receive(node, line, len(paths)) if line else None for node, line in asked}
+    nodes = list(nodes)
+    try:
+        asked = [(node, _send(node, paths, timeout)) for node in nodes]  # all, before the first is waited for
+        return {node.name: _receive(node, line, len(paths)) if line else None for node, line in asked}
+    except BaseException:  # an interrupt: what still comes answers nothing any more
+        for node in nodes:
+            node.drop_pipeline()
+        raise
 
 
 def _send(node: "Node", paths: Sequence[str], timeout: float) -> Pipeline | None:

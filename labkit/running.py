@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from docker.errors import APIError
 
-from labkit import advice, hint
+from labkit import advice, engine, hint
 from labkit.deadline import Deadline
 from labkit.errors import CommandFailed, CommandInterrupted, CommandTimedOut, LabNotRunning
 from labkit.execution import STDERR, Execution
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from labkit.node import Node
 
 DEFAULT_TIMEOUT = 120.0
+_ASK_SECONDS = 60.0  # for a node that freezes meanwhile; to stop a run takes up to 4
 
 # A run is marked in its environment, which all its processes inherit: that finds them again on the node,
 # whatever they did to their process group, to tell what still runs and to stop it.
@@ -28,11 +29,14 @@ _MARK = "LABKIT_RUN"
 _LIST_RUN = f'grep -lsxz "{_MARK}=$1" /proc/[0-9]*/environ | cut -d/ -f3'
 _SHOW_RUN = f'ps -o etime=,args= -p "$({_LIST_RUN} | paste -sd,)"'
 _STOP_RUN = f"""
+gone() {{
+    # Looks again: a process that is just becoming another program has no environment for a moment.
+    for _ in 1 2 3; do [ -z "$({_LIST_RUN})" ] || return 1; sleep 0.02; done
+}}
 for signal in INT TERM KILL; do
-    pids=$({_LIST_RUN})
-    [ -n "$pids" ] || exit 0
-    kill -s $signal $pids 2>/dev/null
-    for _ in $(seq 20); do [ -n "$({_LIST_RUN})" ] || exit 0; sleep 0.05; done
+    ! gone $1 || exit 0
+    kill -s $signal $({_LIST_RUN}) 2>/dev/null
+    for _ in $(seq 20); do ! gone $1 || exit 0; sleep 0.05; done
 done"""
 
 Sink = Callable[[str, str, str], None]
@@ -86,6 +90,7 @@ def write_through(_node: str, stream: str, text: str) -> None:
     target.flush()
 
 
+@engine.explained()
 def run_on(
     nodes: "Sequence[Node]",
     command: str,
@@ -113,7 +118,7 @@ def run_on(
             try:
                 item = output.get(timeout=deadline.left)
             except queue.Empty:
-                raise _timed_out([run for run in running if not run.done], timeout) from None
+                raise _timed_out([run for run in running if not run.done], deadline.seconds) from None
             if item is None:
                 names = ", ".join(run.node.name for run in running)
                 raise CommandInterrupted(f"stopped, on {names} too")
@@ -240,6 +245,7 @@ def stop_marked(node: "Node", mark: str) -> None:
 def _ask(node: "Node", script: str, mark: str) -> str:
     try:
         asked = Execution(node.client, node.container_id, ["bash", "-c", script, "labkit", mark])
+        asked.settimeout(_ASK_SECONDS)
         said = b"".join(data for _, data in asked.frames()).decode(errors="replace")
         asked.close()
         return said

@@ -5,7 +5,7 @@ from typing import Any
 
 from labkit import bank, bringup, engine, hint
 from labkit.console import table
-from labkit.errors import LabError
+from labkit.errors import LabError, LabNotRunning
 from labkit.lab import Lab
 from labkit.model import Snapshot
 
@@ -15,25 +15,30 @@ Report = dict[str, Any]
 def report(lab: Lab) -> Report:
     """The lab's state with stable keys.
 
-    `lab`, `running` (every node runs), `engine` (the outer engine's address), `quorum` (None without a
-    manager), `nodes` (each `name`, `container`, `image`, `address`, `swarm`, `role`, `availability`,
-    `status`, `manager_status`; None where there is no such thing yet), `services` (each `name`, `container`,
-    `image`, `address`), `cache` (the volumes that all labs share) and `other_labs`.
+    `lab`, `running` (every node runs), `engine` (the outer engine's address), `machine`
+    (None, or of the virtual machine that carries the lab `home`, `accelerator`, `memory_mib`, `resumed`),
+    `quorum` (None without a manager), `nodes` (each `name`, `container`, `image`, `address`, `swarm`, `role`,
+    `availability`, `status`, `manager_status`; None where there is no such thing yet), `services` (each
+    `name`, `container`, `image`, `address`), `cache` (what stays when labs are removed) and `other_labs`.
     """
-    client = engine.client()
-    snapshot = lab.snapshot()
-    entries = bringup.node_entries(client, lab.name)
+    try:
+        client = engine.client()
+        snapshot = lab.snapshot()
+        nodes = bringup.node_entries(client, lab.name)
+        services = bringup.service_entries(client, lab.name)
+        carrier = {"engine": engine.find().url, "machine": engine.machine_report(lab.name)}
+    except LabNotRunning:  # nor does the machine that it is to run on
+        snapshot, nodes, services = Snapshot(engines={}), {}, {}
+        carrier = {"engine": None, "machine": None}
     return {
         "lab": lab.name,
-        "running": bool(entries) and all(entry["State"] == "running" for entry in entries.values()),
-        "engine": engine.find().url,
+        "running": bool(nodes) and all(entry["State"] == "running" for entry in nodes.values()),
+        **carrier,
         "quorum": snapshot.quorum,
-        "nodes": [_node(name, entry, snapshot) for name, entry in entries.items()],
-        "services": [
-            _container(name, entry) for name, entry in bringup.service_entries(client, lab.name).items()
-        ],
-        "cache": bringup.cache_volumes(client),
-        "other_labs": [name for name in bringup.labs(client) if name != lab.name],
+        "nodes": [_node(name, entry, snapshot) for name, entry in nodes.items()],
+        "services": [_container(name, entry) for name, entry in services.items()],
+        "cache": bringup.kept(),
+        "other_labs": [name for name in bringup.all_labs() if name != lab.name],
     }
 
 
@@ -44,7 +49,7 @@ def words(report: Report) -> str:
         header = ("NODE", "CONTAINER", "ADDRESS", "SWARM", "ROLE", "STATUS", "AVAILABILITY", "MANAGER STATUS")
         keys = ("name", "container", "address", "swarm", "role", "status", "availability", "manager_status")
         rows = [[node[key] or "–" for key in keys] for node in report["nodes"]]
-        lines += [f"Lab '{report['lab']}' on {report['engine']}", table(rows, header)]
+        lines += [f"Lab '{report['lab']}' on {report['engine']}{_carrier(report)}", table(rows, header)]
         services = (f"{item['name']} {item['container']}" for item in report["services"])
         lines.append(f"Services: {', '.join(services)}")
     else:
@@ -55,10 +60,16 @@ def words(report: Report) -> str:
         lines.append("The managers have lost their quorum: the swarm cannot be changed or listed.")
     if report["cache"]:
         remove = hint.command("down", "--all", "--cache")
-        lines.append(f"Kept for all labs: {', '.join(report['cache'])}; to remove it:  {remove}")
+        lines.append(f"Kept: {', '.join(report['cache'])}; to remove it:  {remove}")
     if report["other_labs"]:
         lines.append(f"Other labs: {', '.join(report['other_labs'])}")
     return "\n".join(lines)
+
+
+def _carrier(report: Report) -> str:
+    """What the engine runs on, if that is a virtual machine."""
+    machine = report["machine"]
+    return f", in a virtual machine ({machine['home']}, {machine['accelerator']})" if machine else ""
 
 
 def stand_ins(lab: Lab) -> engine.Probe:

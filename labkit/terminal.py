@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import select
 import shutil
 import signal
 import sys
@@ -53,15 +52,10 @@ def open_shell(node: Node) -> int:
     )
     try:
         with _raw_mode(), _resizing(process), _ending_with_the_terminal():
-            while True:
-                ready, _, _ = select.select([sys.stdin, process], [], [])
-                if sys.stdin in ready:
-                    process.write(os.read(sys.stdin.fileno(), _CHUNK))
-                if process in ready:
-                    frame = process.read_frame()
-                    if frame is None:
-                        break
-                    os.write(sys.stdout.fileno(), frame[1])
+            threading.Thread(target=_feed_keys, args=(process,), daemon=True).start()
+            for _, data in process.frames():
+                sys.stdout.buffer.write(data)
+                sys.stdout.buffer.flush()
     except BaseException:
         stop_marked(node, mark)
         raise
@@ -74,6 +68,19 @@ def _feed(process: Execution) -> None:
             process.write(data)
     with contextlib.suppress(OSError):
         process.close_stdin()
+
+
+def _feed_keys(process: Execution) -> None:
+    with contextlib.suppress(OSError):  # the shell has ended
+        for data in _keys():
+            process.write(data)
+
+
+def _keys() -> Iterator[bytes]:
+    with contextlib.suppress(OSError):
+        while data := os.read(0, _CHUNK):
+            yield data
+    os.kill(os.getpid(), signal.SIGHUP)  # the terminal is gone; where it does not control us, it is silent
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from labkit import engine, images, lock, system, topology
+from labkit import baking, engine, images, lock, system, topology
 from labkit.console import Story
 from labkit.engine.machine import this_machine
 from labkit.errors import LabError, SetupFailed
@@ -31,9 +31,10 @@ _STYLE = (
 )
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], full_kernel: bool = False) -> int:
     """Run everything, or pytest alone with `arguments`; return an exit code.
 
+    What needs a full kernel comes last, on a virtual machine; with `full_kernel` it is all that runs.
     Raises ImageUnavailable when an image cannot be made, SetupFailed when there is no browser.
     """
     if not (ROOT / "tests").is_dir():
@@ -43,19 +44,30 @@ def run(arguments: Sequence[str]) -> int:
             next_step="run ./lab test in a checkout of the project",
         )
     story = Story()
-    failed = [] if arguments else [title for title, command in _STYLE if not _passes(story, title, command)]
-    _provide_browser(story)
-    images.ensure_all(engine.client(timeout=600), topology.load(), story)
-    # Tests see labkit as everybody does, not as those who came through ./lab.
-    env = {name: value for name, value in os.environ.items() if name != "LABKIT_COMMAND"}
-    tests = subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments],
-        cwd=ROOT,
-        env={**env, REQUIRE_ENGINE: "1", REQUIRE_BROWSER: "1"},
+    everything = not (arguments or full_kernel)
+    failed = (
+        [] if not everything else [title for title, command in _STYLE if not _passes(story, title, command)]
     )
+    _provide_browser(story)
+    client = engine.own_client(timeout=600)
+    images.ensure_all(client, topology.load(), story)
+    if not full_kernel and not _pytest(arguments):
+        failed.append("Tests")
+    if full_kernel or everything:
+        images.ensure_told(client, baking.NAME, story)
+        if not _pytest(["-m", "fullkernel", *arguments], LABKIT_ENGINE="vm"):
+            failed.append("Tests on a full kernel")
     for title in failed:
         story.say(f"failed: {title}")
-    return 1 if failed or tests.returncode else 0
+    return 1 if failed else 0
+
+
+def _pytest(arguments: Sequence[str], **env: str) -> bool:
+    # Tests see labkit as everybody does, not as those who came through ./lab.
+    clean = {name: value for name, value in os.environ.items() if name != "LABKIT_COMMAND"}
+    command = [sys.executable, "-m", "pytest", *arguments]
+    required = {REQUIRE_ENGINE: "1", REQUIRE_BROWSER: "1"}
+    return subprocess.run(command, cwd=ROOT, env={**clean, **required, **env}).returncode == 0
 
 
 def find_browser() -> str | None:

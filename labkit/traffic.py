@@ -11,7 +11,7 @@ WRITE_OUT = " %{exitcode} %{http_code}"  # what curl adds to each answer
 _LINE = re.compile(r"(?P<entered>\S+) (?P<said>.*) (?P<exit>\d+) (?P<http>\d{3})")
 _ERRORS = {  # curl's exit codes, "EXIT CODES" in its manual
     7: "refused: nobody listens on this port of the node",
-    28: f"no answer within {ANSWER_SECONDS} s",
+    28: "no answer within {seconds:g} s",
     52: "the connection was closed without an answer",
     56: "the connection broke before the answer was complete",
 }
@@ -33,18 +33,19 @@ class Answer:
     error: str = ""
 
 
-def parse(line: str, service: str) -> Answer:
+def parse(line: str, service: str, seconds: float = ANSWER_SECONDS) -> Answer:
     """Read a line of the load generator: the node's name, what it answered, curl's exit code, HTTP's status.
 
-    The course's image `web` tells at /json which task of `service` and which node it is; whatever else
-    answers in HTTP counts as answered by `?`.
+    `seconds` is how long the request would wait for its answer. The course's image `web` tells at /json which
+    task of `service` and which node it is; whatever else answers in HTTP counts as answered by `?`.
     """
     found = _LINE.fullmatch(line)
     if not found:
         raise ValueError(f"not a line of the load generator: {line!r}")
     entered, exit_code = found["entered"], int(found["exit"])
     if exit_code:
-        return Answer(entered, error=_ERRORS.get(exit_code, f"curl failed with exit code {exit_code}"))
+        words = _ERRORS.get(exit_code, f"curl failed with exit code {exit_code}")
+        return Answer(entered, error=words.format(seconds=seconds))
     return Answer(entered, *_who(found["said"], service))
 
 

@@ -24,7 +24,7 @@ def pytest_configure() -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("engine"):
         try:
-            engine.find()
+            engine.own_client()
         except LabError as error:
             if os.environ.get(REQUIRE_ENGINE):
                 raise
@@ -100,8 +100,10 @@ def magic(_shared_lab: Lab, capsys: pytest.CaptureFixture[str]) -> Callable[[str
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if report.failed and "_shared_lab" in getattr(item, "fixturenames", ()):
-        for node in Lab(SHARED).nodes.values():
-            with contextlib.suppress(LabError):  # a node that is gone has no log
-                report.sections.append((f"log of {node.name}", node.logs(30)))
+    shared = getattr(item, "funcargs", {}).get("_shared_lab")
+    if report.failed and shared:
+        with contextlib.suppress(LabError):  # a virtual machine that has ended has no nodes
+            for node in shared.nodes.values():
+                with contextlib.suppress(LabError):  # a node that is gone has no log
+                    report.sections.append((f"log of {node.name}", node.logs(30)))
     return report

@@ -4,9 +4,9 @@ import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from labkit import engine, hint, images, topology
-from labkit.bundle import verify
-from labkit.bundle.manifest import IMAGES, Manifest, chunks, own_version
+from labkit import baking, engine, hint, images, topology
+from labkit.bundle import disks, verify
+from labkit.bundle.manifest import IMAGES, WITH_MACHINE, Manifest, chunks, own_version
 from labkit.console import Story
 from labkit.errors import BundleInvalid, EngineNotFound, SetupFailed
 
@@ -16,20 +16,21 @@ _ENGINE_SECONDS = 600.0  # the engine's silence after the last piece, while it u
 def load(file: Path, provide_engine: Callable[[], None], story: Story | None = None) -> None:
     """Load a bundle's images, so that `labkit start` works without network. Twice is fine.
 
-    `provide_engine` is called once the file has proved whole. Raises BundleInvalid for a bundle that is
-    damaged or does not fit, before anything changes; EngineNotFound, EngineUnsuitable.
+    `provide_engine` is called once the file has proved whole. Where it cannot provide one, or the user has
+    chosen to do without, the virtual machine is unpacked that runs directly, if the bundle has it. Raises
+    BundleInvalid for a bundle that is damaged or does not fit, before anything changes; EngineNotFound,
+    EngineUnsuitable; LabError where a disk is full.
     """
     story = story or Story()
     with story.step("Bundle") as step:
         manifest = verify.check(file, step.bar)
         _require_tags(manifest, file)
         step.result = f"whole; made {manifest.created[:10]} by labkit {manifest.labkit}"
-    try:
-        provide_engine()
-    except (EngineNotFound, SetupFailed) as error:
-        error.add_evidence("a bundle holds no Docker engine: the machine must have one already")
-        raise
-    client = engine.client(_ENGINE_SECONDS)
+    if engine.kind() == engine.VM_DIRECT or not _provided(provide_engine, manifest, story):
+        disks.load(file, manifest, story)
+        _say_what_is_next(story)
+        return
+    client = engine.own_client(_ENGINE_SECONDS)
     _require_architecture(manifest, file, client.version()["Arch"])
     with story.step("Images") as step:
         missing = [tag for tag in manifest.images if not images.has(client, tag)]
@@ -37,12 +38,44 @@ def load(file: Path, provide_engine: Callable[[], None], story: Story | None = N
             engine.require_room(client)
             images.load(client, _images(file, step.bar))
         step.result = f"{len(missing)} loaded, {len(manifest.images) - len(missing)} were there"
-    images.ensure_all(client, topology.load(), Story(quiet=True))  # moves the tags `latest` along
+    images.ensure_all(client, topology.load(), quiet := Story(quiet=True))  # moves the tags `latest` along
+    if manifest.has_machine:
+        images.ensure_told(client, baking.NAME, quiet)
     story.say(f"Nothing more is needed from a network: {hint.command('start')}")
 
 
+def _provided(provide_engine: Callable[[], None], manifest: Manifest, story: Story) -> bool:
+    """Provide an engine of the user's own; false when there can be none, and the lab can do without."""
+    try:
+        provide_engine()
+    except (EngineNotFound, SetupFailed) as error:
+        if manifest.has_machine and engine.kind() != engine.DOCKER:
+            story.say(f"   {error.what}: without one, the lab runs in a virtual machine")
+            return False
+        error.add_evidence("a bundle holds no Docker engine: the machine must have one already")
+        raise
+    return True
+
+
+def _say_what_is_next(story: Story) -> None:
+    up = hint.command("up", engine=engine.VM)
+    if obstacles := engine.processes.obstacles():
+        story.say("\n  ".join(["A virtual machine cannot run here yet:", *obstacles]))
+        story.say(f"Try: {engine.processes.remedy()}\nThen: {up}")
+    else:
+        story.say(f"Nothing more is needed from a network: {up}")
+
+
 def _require_tags(manifest: Manifest, file: Path) -> None:
-    wanted = {images.content_tag(image.rpartition("/")[2]) for image in topology.load().images}
+    if engine.kind() in (engine.VM, engine.VM_DIRECT) and not manifest.has_machine:
+        raise BundleInvalid(
+            f"{file} has no virtual machine",
+            evidence=[f"the bundle has {' '.join(manifest.images)}"],
+            next_step=f"where it was made: {hint.command('bundle', 'save', file.name, *WITH_MACHINE)}",
+        )
+    wanted = set(images.content_tags(topology.load()))
+    if manifest.has_machine:
+        wanted.add(images.content_tag(baking.NAME))
     if lacking := sorted(wanted - set(manifest.images)):
         raise BundleInvalid(
             f"{file} has other images than this Swarm Lab starts",
@@ -65,7 +98,7 @@ def _images(file: Path, bar: verify.Bar) -> Iterator[bytes]:
         stream = tar.extractfile(member)
         assert stream  # it was checked to be a plain file
         done = 0
-        for piece in chunks(stream):  # type: ignore[arg-type]
+        for piece in chunks(stream):
             done += len(piece)
             bar(done, member.size)
             yield piece

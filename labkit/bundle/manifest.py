@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from labkit import hint
 from labkit.errors import BundleInvalid
@@ -20,6 +20,7 @@ PROJECT = "swarm-lab"
 MANIFEST = "manifest.json"
 WHEELS = "wheels"
 IMAGES = "images.tar.gz"
+WITH_MACHINE = ("--engine", "vm")  # the option that makes `bundle save` take the virtual machine along
 ROOT = Path(__file__).parents[2]
 
 _FILES = (
@@ -29,6 +30,7 @@ _FILES = (
 _WORD = r"[A-Za-z0-9_+][A-Za-z0-9_+.\-]*"  # begins with no dot: neither `..` nor what is hidden
 _MEMBER = re.compile(rf"{re.escape(IMAGES)}|{WHEELS}/{_WORD}\.whl|{PROJECT}(/{_WORD})+")
 _CHUNK = 1 << 20
+_MACHINE = "labkit/machine:"
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Manifest:
 
     `architecture` is the images', as Docker names it; `platform`, `pythons` and `glibc`, the lowest version,
     or empty, are the wheels'. `images` holds content tags, `members` every other member of the file.
+    `machine` is the size in bytes of the virtual machine among the images; 0 without one.
     """
 
     labkit: str
@@ -55,6 +58,12 @@ class Manifest:
     pythons: list[str]
     images: list[str]
     members: dict[str, Digest]
+    machine: int = 0
+
+    @property
+    def has_machine(self) -> bool:
+        """Whether the virtual machine is among the images."""
+        return any(tag.startswith(_MACHINE) for tag in self.images)
 
     def to_json(self) -> bytes:
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=1).encode()
@@ -108,7 +117,7 @@ def this_python() -> str:
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def chunks(stream: BinaryIO) -> Iterator[bytes]:
+def chunks(stream: IO[bytes]) -> Iterator[bytes]:
     """The rest of a stream, piece by piece."""
     while piece := stream.read(_CHUNK):
         yield piece
@@ -120,10 +129,10 @@ def digest(path: Path) -> Digest:
         return Digest(path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
 
 
-def copy_again(file: Path) -> str:
+def copy_again(file: Path, *options: str) -> str:
     """What to do about a bundle that arrived damaged."""
     return f"copy {file.name} again from where it came, or make it again: " + hint.command(
-        "bundle", "save", file.name
+        "bundle", "save", file.name, *options
     )
 
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from labkit import engine, images, lock, topology
-from labkit.bundle import verify, wheels
+from labkit import baking, engine, images, lock, topology
+from labkit.bundle import room, verify, wheels
 from labkit.bundle.manifest import (
     IMAGES,
     MANIFEST,
@@ -36,6 +36,7 @@ _ENGINE_SECONDS = 600.0  # between two pieces of a saved image
 def save(file: Path, pythons: Sequence[str] = (), story: Story | None = None) -> None:
     """Write a bundle for machines like this one, with wheels for its Python and for `pythons` (`3.12`).
 
+    With the virtual machine where that is the engine that the user chose, though never made in one.
     A file that is there is replaced at the end, by a whole one. Raises LabError where it cannot be written,
     SetupFailed and ImageUnavailable where something cannot be had.
     """
@@ -43,8 +44,12 @@ def save(file: Path, pythons: Sequence[str] = (), story: Story | None = None) ->
     part = file.with_name(f"{file.name}.part")
     _require_writable(file)
     with lock.hold("bundle", say=story.say), _scratch() as scratch:
-        client = engine.client(_ENGINE_SECONDS)
-        tags = images.ensure_all(client, topology.load(), story).values()
+        client = engine.own_client(_ENGINE_SECONDS)
+        tags = [*images.ensure_all(client, topology.load(), story).values()]
+        machine = 0
+        if engine.kind() in (engine.VM, engine.VM_DIRECT):
+            tags.append(images.ensure_told(client, baking.NAME, story))
+            machine = images.size(client, tags[-1])
         (folder := scratch / WHEELS).mkdir()
         versions = sorted({this_python(), *pythons})
         with story.step("Python packages") as step:
@@ -52,12 +57,12 @@ def save(file: Path, pythons: Sequence[str] = (), story: Story | None = None) ->
             step.result = f"{len(list(folder.iterdir()))} wheels for Python {' and '.join(versions)}"
         with story.step("Images") as step:
             size = sum(images.size(client, tag) for tag in tags)
-            _require_room(scratch, size)
+            room.require(scratch, size)
             with gzip.open(scratch / IMAGES, "wb", _FAST) as stream:
                 for piece in images.save(client, tags):
                     stream.write(piece)
                     step.bar(stream.tell(), size)
-            step.result = _megabytes((scratch / IMAGES).stat().st_size)
+            step.result = room.megabytes((scratch / IMAGES).stat().st_size)
         paths = {f"{WHEELS}/{path.name}": path for path in sorted(folder.iterdir())}
         before = project_files()
         manifest = Manifest(
@@ -71,13 +76,14 @@ def save(file: Path, pythons: Sequence[str] = (), story: Story | None = None) ->
             members={
                 name: digest(path) for name, path in {**before, **paths, IMAGES: scratch / IMAGES}.items()
             },
+            machine=machine,
         )
         (scratch / MANIFEST).write_bytes(manifest.to_json())
         after = {MANIFEST: scratch / MANIFEST, **paths, IMAGES: scratch / IMAGES}
         try:
             with story.step("Bundle") as step:
                 _write(part, {**before, **after}, step)
-                step.result = _megabytes(part.stat().st_size)
+                step.result = room.megabytes(part.stat().st_size)
             with story.step("Check") as step:
                 verify.check(part, step.bar)
                 step.result = f"{len(manifest.members)} files are as they should be"
@@ -119,20 +125,10 @@ def _scratch() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def _require_room(folder: Path, size: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < size:
-        raise LabError(
-            f"not enough room in {folder}",
-            evidence=[f"{_megabytes(free)} free, {_megabytes(size)} needed"],
-            next_step="free some, or choose another disk: another FILE, or export LABKIT_STATE_DIR=FOLDER",
-        )
-
-
 def _write(part: Path, paths: dict[str, Path], step: Step) -> None:
     """Write the tar, down to the disk itself: a stick may be pulled out as soon as this ends."""
     total = sum(path.stat().st_size + _BLOCK for path in paths.values())
-    _require_room(part.parent, total)
+    room.require(part.parent, total, "another FILE")
     with part.open("wb") as out:
         with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
             for name, path in paths.items():
@@ -155,7 +151,3 @@ class _Watched:
     def read(self, size: int = -1) -> bytes:
         self._step.bar(self._out.tell(), self._total)
         return self._content.read(size)
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:.0f} MB"

@@ -113,7 +113,7 @@ def _read(file: Path, bar: Bar) -> tuple[bytes | None, dict[str, Digest]]:
                 text = stream.read()
                 continue
             seen, size = hashlib.sha256(), 0
-            for piece in chunks(stream):  # type: ignore[arg-type]  # which reads, and that is all
+            for piece in chunks(stream):
                 seen.update(piece)
                 size += len(piece)
                 bar(member.offset_data + size, total)

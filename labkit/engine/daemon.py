@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from labkit import hint, system
-from labkit.engine.find import ask, forget
+from labkit.engine.choice import forget
+from labkit.engine.find import ask
 from labkit.engine.places import Endpoint
 from labkit.errors import EngineNotFound, EngineUnsuitable
 from labkit.state import state_dir

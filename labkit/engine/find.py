@@ -1,27 +1,22 @@
-"""Finds the outer Docker engine where users have it, and makes every library agree on it.
-
-Nothing else in labkit opens a Docker client of its own: `client()` is the only place.
-"""
+"""Finds the Docker engine where users have it, and connects to an engine."""
 
 import functools
 import math
-import os
-import threading
+import ssl
 from dataclasses import replace
 
 import docker
 from docker.errors import DockerException
-from docker.tls import TLSConfig
 
 from labkit.engine.machine import next_step, this_machine
-from labkit.engine.places import EXPORTED, Endpoint, Failure, candidates, chosen_by_user
+from labkit.engine.places import Endpoint, Failure, candidates, chosen_by_user
+from labkit.engine.tls import Credentials
 from labkit.errors import EngineNotFound, EngineUnsuitable
-
-_of_thread = threading.local()
 
 MINIMUM_API = "1.41"  # Docker 20.10
 PING_SECONDS = 3
 PERMISSION_DENIED = "permission denied"
+NO_TRUST = "TLS failed"
 
 _REASONS: tuple[tuple[type[OSError], str], ...] = (
     (FileNotFoundError, "no such file"),
@@ -32,12 +27,12 @@ _REASONS: tuple[tuple[type[OSError], str], ...] = (
 
 
 @functools.cache
-def find() -> Endpoint:
-    """Return the engine that the user has, and export `DOCKER_HOST` (with the TLS variables) for it.
+def own_engine() -> Endpoint:
+    """Return the engine that the user has.
 
     Tried in this order: DOCKER_HOST, the current docker context, /var/run/docker.sock, Docker Desktop,
     rootless Docker. DOCKER_HOST or DOCKER_CONTEXT, when set, is the only candidate: a user's explicit
-    choice is never silently replaced. The first answer is remembered until `forget()`.
+    choice is never silently replaced. The first answer is remembered until `cache_clear()`.
 
     Raises `EngineNotFound` with a line of evidence for each place, and `EngineUnsuitable` for an engine
     that answers and cannot carry a lab.
@@ -46,7 +41,6 @@ def find() -> Endpoint:
     for candidate in candidates():
         answer = ask(candidate) if isinstance(candidate, Endpoint) else candidate
         if isinstance(answer, Endpoint):
-            _export(answer)
             return answer
         failures.append(answer)
     width = max(len(failure.source) for failure in failures)
@@ -57,41 +51,20 @@ def find() -> Endpoint:
             this_machine(),
             chosen=chosen_by_user(),
             denied=any(failure.reason == PERMISSION_DENIED for failure in failures),
+            distrusted=any(failure.reason.startswith(NO_TRUST) for failure in failures),
         ),
     )
 
 
-def client(timeout: float = 60) -> docker.DockerClient:
-    """Return a new client for the found engine; `timeout` in seconds bounds each of its calls.
-
-    A new one each time, because docker-py's clients are not safe across threads: use one per thread.
-    Raises what `find()` raises.
-    """
-    engine = find()
+def connect(engine: Endpoint, timeout: float = 60) -> docker.DockerClient:
+    """Return a new client for an engine that was found; `timeout` in seconds bounds each of its calls."""
     return docker.DockerClient(
         base_url=engine.url,
-        version=engine.api_version,  # known from find(): saves the round trip of a negotiation
+        version=engine.api_version,  # known from `ask`: saves the round trip of a negotiation
         timeout=math.ceil(timeout),
         tls=_tls(engine),
         use_ssh_client=True,
     )
-
-
-def thread_client() -> docker.DockerClient:
-    """Return this thread's client for the found engine, always the same. Raises what `find()` raises."""
-    engine = find()
-    if getattr(_of_thread, "engine", None) != engine:
-        _of_thread.engine, _of_thread.client = engine, client()
-    own: docker.DockerClient = _of_thread.client
-    return own
-
-
-def forget() -> None:
-    """Forget the found engine, and take back the environment variables that `find()` set for it."""
-    find.cache_clear()
-    if os.environ.get(EXPORTED, "") == os.environ.get("DOCKER_HOST"):
-        for name in ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", EXPORTED):
-            os.environ.pop(name, None)
 
 
 def ask(candidate: Endpoint) -> Endpoint | Failure:
@@ -142,37 +115,31 @@ def _number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-def _tls(engine: Endpoint) -> TLSConfig | bool:
+def _tls(engine: Endpoint) -> Credentials | bool:
     if engine.cert_path is None:
         return False
-    return TLSConfig(
+    return Credentials(
         client_cert=(str(engine.cert_path / "cert.pem"), str(engine.cert_path / "key.pem")),
         ca_cert=str(engine.cert_path / "ca.pem"),
         verify=engine.verify,
     )
 
 
-def _export(engine: Endpoint) -> None:
-    """Let docker-py, testcontainers and child processes use this engine without searching themselves."""
-    if chosen_by_user() == "DOCKER_HOST":
-        return  # they read the user's own variables
-    wanted = {
-        "DOCKER_HOST": engine.url,
-        EXPORTED: engine.url,
-        "DOCKER_CERT_PATH": str(engine.cert_path) if engine.cert_path else None,
-        "DOCKER_TLS_VERIFY": "1" if engine.cert_path and engine.verify else None,
-    }
-    for name, value in wanted.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
-
-
 def _reason(error: BaseException) -> str:
     """Say why nobody answered; the system's own error lies under several of docker-py's and requests'."""
     if isinstance(error, DockerException):
         return str(error)
-    while cause := error.__cause__ or error.__context__:
+    while cause := error.__cause__ or error.__context__ or _told_by(error):
         error = cause
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"{NO_TRUST}: its certificate was refused here: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        said = (error.reason or str(error)).lower().replace("_", " ")
+        return f"{NO_TRUST}: {'it refused cert.pem: ' if 'alert' in said else ''}{said}"
     return next((words for kind, words in _REASONS if isinstance(error, kind)), str(error) or repr(error))
+
+
+def _told_by(error: BaseException) -> BaseException | None:
+    """The error that an error was made with: urllib3 has it there, and not always as the cause."""
+    last = error.args[-1] if error.args else None
+    return last if isinstance(last, BaseException) else None

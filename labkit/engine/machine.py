@@ -64,14 +64,19 @@ def this_machine() -> Machine:
     )
 
 
-def next_step(machine: Machine, *, chosen: str = "", denied: bool = False) -> str:
+def next_step(machine: Machine, *, chosen: str = "", denied: bool = False, distrusted: bool = False) -> str:
     """Return what to do when no engine answered: commands to paste, or an exact instruction.
 
     `chosen` names the user's own choice of engine, where there is one; `denied` says that a socket is
-    there and refused this user.
+    there and refused this user, `distrusted` that an engine and this user's certificates do not fit.
     """
     if denied:
         return f"sudo usermod -aG docker $USER, then log in again     ({hint.command('doctor')} shows more)"
+    if distrusted:
+        return (
+            f"check the certificates that go with {chosen}: ca.pem has to vouch for the engine's, "
+            "and the engine has to accept cert.pem"
+        )
     if chosen:
         return f"start the engine that {chosen} names, or unset that to use the one on this machine"
     if machine.system == "Darwin":

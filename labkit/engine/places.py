@@ -1,8 +1,9 @@
 """Where users have their Docker engines: the environment, docker contexts, the usual sockets."""
 
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +11,11 @@ from typing import NamedTuple
 from docker.context import ContextAPI
 from docker.context.config import get_current_context_name
 
+VARIABLES = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 # Set beside an exported DOCKER_HOST, so that child processes know it for labkit's find, not a user's choice.
 EXPORTED = "LABKIT_EXPORTED_DOCKER_HOST"
+# The user's own variables that an exported engine has replaced, as JSON.
+_REPLACED = "LABKIT_REPLACED"
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class Endpoint:
 
     `source` says where it was found; `cert_path` is the folder of `ca.pem`, `cert.pem` and `key.pem` for
     TLS, and `verify` whether the engine's own certificate is checked. `api_version` is what the engine
-    speaks, or empty while nobody has asked it.
+    speaks, or empty while nobody has asked it. `machine` is true for the engine in a virtual machine.
     """
 
     url: str
@@ -28,6 +32,7 @@ class Endpoint:
     cert_path: Path | None = None
     verify: bool = True
     api_version: str = ""
+    machine: bool = False
 
 
 class Failure(NamedTuple):
@@ -37,10 +42,47 @@ class Failure(NamedTuple):
     reason: str
 
 
+def users_variables() -> dict[str, str]:
+    """Return the variables for Docker clients as the user set them: without what `export` has set."""
+    if _is_exported():
+        replaced: dict[str, str] = json.loads(os.environ.get(_REPLACED, "{}"))
+        return replaced
+    return {name: os.environ[name] for name in VARIABLES if name in os.environ}
+
+
+def export(engine: Endpoint) -> None:
+    """Let docker-py, testcontainers and child processes use this engine without searching themselves."""
+    os.environ[_REPLACED] = json.dumps(users_variables())
+    os.environ[EXPORTED] = engine.url
+    values = (
+        engine.url,
+        "1" if engine.cert_path and engine.verify else "",
+        str(engine.cert_path) if engine.cert_path else "",
+    )
+    _set(dict(zip(VARIABLES, values, strict=True)))
+
+
+def take_back() -> None:
+    """Undo `export`."""
+    if _is_exported():
+        _set(users_variables())
+        del os.environ[_REPLACED], os.environ[EXPORTED]
+
+
+def _is_exported() -> bool:
+    return EXPORTED in os.environ and os.environ[EXPORTED] == os.environ.get("DOCKER_HOST")
+
+
+def _set(values: Mapping[str, str]) -> None:
+    for name in VARIABLES:
+        os.environ.pop(name, None)
+        if values.get(name):
+            os.environ[name] = values[name]
+
+
 def chosen_by_user() -> str:
     """Return what the user chose an engine with (`DOCKER_HOST`, a docker context), or an empty string."""
-    host = os.environ.get("DOCKER_HOST")
-    if host and host != os.environ.get(EXPORTED):
+    if users_variables().get("DOCKER_HOST"):
         return "DOCKER_HOST"
     context = _context_name()
     return "" if context == "default" else f"docker context {context}"
@@ -63,11 +105,12 @@ def candidates() -> Iterator[Endpoint | Failure]:
 
 def _from_environment() -> Endpoint:
     # The same reading of the TLS variables as docker-py's from_env().
-    verify = bool(os.environ.get("DOCKER_TLS_VERIFY"))
-    folder = os.environ.get("DOCKER_CERT_PATH") or (str(Path.home() / ".docker") if verify else None)
+    variables = users_variables()
+    verify = bool(variables.get("DOCKER_TLS_VERIFY"))
+    folder = variables.get("DOCKER_CERT_PATH") or (str(Path.home() / ".docker") if verify else None)
     return Endpoint(
-        os.environ["DOCKER_HOST"],
-        source=f"DOCKER_HOST {os.environ['DOCKER_HOST']}",
+        variables["DOCKER_HOST"],
+        source=f"DOCKER_HOST {variables['DOCKER_HOST']}",
         cert_path=Path(folder) if folder else None,
         verify=verify,
     )
@@ -86,9 +129,13 @@ def _from_context(name: str) -> Endpoint | Failure:
     # docker-py answers None for a context that does not exist, though its type stubs promise one.
     if not context or not context.Host:
         return Failure(source, "no such context")
-    tls = context.TLSConfig
-    folder = Path(tls.ca_cert).parent if tls and tls.ca_cert else None
-    return Endpoint(context.Host, source, cert_path=folder, verify=bool(tls and tls.verify))
+    folder = Path(context.tls_path) / "docker"
+    return Endpoint(
+        context.Host,
+        source,
+        cert_path=folder if folder.is_dir() else None,
+        verify=not context.endpoints["docker"]["SkipTLSVerify"],
+    )
 
 
 def usual_urls() -> list[str]:

@@ -1,5 +1,6 @@
 """What the found engine and its kernel can do for a lab, probed by trying; `labkit doctor` shows it."""
 
+import platform
 import shutil
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,15 +14,18 @@ from typing import Any, NamedTuple
 import docker
 from docker.errors import APIError, ImageNotFound
 
-from labkit.engine.find import client, find
+from labkit.engine.choice import client, find, own_client
+from labkit.engine.places import Endpoint
 from labkit.errors import EngineNotFound, EngineUnsuitable
 
 EVERY = "every chapter"
 LABEL = "org.labkit.probe"
 CPUS = 2
 MEMORY_BYTES = 4_000_000_000
+MACHINE_MEMORY_BYTES = 2_000_000_000  # of a virtual machine, where no image is built
 MINIMUM_ROOM = 1_000_000_000  # bytes
 PROBE_SECONDS = 30
+_FULL = "no space left on device"
 REGISTRY_SECONDS = 10
 WIDTH = 100
 _NODE_IMAGE = "labkit up makes the node image, which has what the probe needs; then labkit doctor again"
@@ -58,6 +62,7 @@ class _Finding(NamedTuple):
 
 _SYSTEM = {
     "engine": _Line("Docker engine", EVERY, ""),
+    "kernel": _Line("Linux kernel", EVERY, ""),
     "cpus": _Line("CPUs", EVERY, "give Docker 2 CPUs or more (Docker Desktop: Settings, Resources)"),
     "memory": _Line("Memory", EVERY, "give Docker 4 GB or more (Docker Desktop: Settings, Resources)"),
     "cgroup": _Line("cgroups", EVERY, "use an engine that may limit containers: a rootful one, or cgroup v2"),
@@ -95,6 +100,7 @@ _KERNEL = {
         "sudo sysctl fs.inotify.max_user_instances=512, on the engine's machine, before several labs at once",
     ),
 }
+KERNEL_FEATURES = ("vxlan", "ip_vs", "esp", "fuse")
 _REGISTRY = {
     "registry": _Line(
         "Docker Hub",
@@ -190,16 +196,29 @@ def _wrap(text: str, start: str, indent: int) -> str:
 
 
 def _system(engine: docker.DockerClient) -> dict[str, _Finding]:
-    return _judge_system(engine.info(), find().url, find().api_version)
+    return _judge_system(engine.info(), find(), _outer_kernel() if find().machine else "")
 
 
-def _judge_system(info: Mapping[str, Any], url: str, api_version: str) -> dict[str, _Finding]:
+def _outer_kernel() -> str:
+    """The kernel below a virtual machine."""
+    try:
+        return str(own_client(PROBE_SECONDS).info()["KernelVersion"])
+    except (EngineNotFound, EngineUnsuitable):  # the machine is a process
+        return platform.release()
+
+
+def _judge_system(info: Mapping[str, Any], engine: Endpoint, outer_kernel: str) -> dict[str, _Finding]:
     """Judge the engine's /info; find() has refused an engine that is too old already."""
     driver = info.get("CgroupDriver", "none")
+    kernel = info.get("KernelVersion", "unknown")
+    enough = MACHINE_MEMORY_BYTES if engine.machine else MEMORY_BYTES
+    if outer_kernel:
+        kernel = f"{kernel} in the virtual machine, {outer_kernel} below it"
     return {
-        "engine": _Finding(True, f"{info['ServerVersion']}, API {api_version} ({url})"),
+        "engine": _Finding(True, f"{info['ServerVersion']}, API {engine.api_version} ({engine.url})"),
+        "kernel": _Finding(True, kernel),
         "cpus": _Finding(info["NCPU"] >= CPUS, str(info["NCPU"])),
-        "memory": _Finding(info["MemTotal"] >= MEMORY_BYTES, f"{info['MemTotal'] / 1e9:.1f} GB"),
+        "memory": _Finding(info["MemTotal"] >= enough, f"{info['MemTotal'] / 1e9:.1f} GB"),
         "cgroup": _Finding(driver != "none", f"v{info.get('CgroupVersion', '1')}, driver {driver}"),
     }
 
@@ -212,7 +231,9 @@ def _kernel(engine: docker.DockerClient, image: str | None) -> dict[str, _Findin
     except ImageNotFound:
         return _not_probed(f"the engine has no image {image}")
     except (APIError, OSError) as error:  # requests' errors, as for a call past its timeout, are OSErrors
-        return _not_probed(getattr(error, "explanation", None) or str(error))
+        reason = getattr(error, "explanation", None) or str(error)
+        full = {"disk": _Finding(False, "full")} if _FULL in reason else {}
+        return _not_probed(reason) | full
     return _not_probed("the probe ended early") | _parse(output)
 
 

@@ -45,7 +45,6 @@ Wait for states, never for time: `wait_for`, or Playwright's `locator.wait_for()
 """
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Generator, Iterator
@@ -58,29 +57,16 @@ import requests
 
 from labkit import Lab
 from labkit.state import state_dir
-from labkit.testing import REQUIRE_BROWSER, find_browser
+from tests.browser import chromium
 from tests.browser.jupyterlab import ARTIFACTS, JupyterLab
 from tests.helpers import spawn, wait_for_line
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext
 
-_CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-webgl")
-
 
 def pytest_runtest_setup() -> None:
-    if missing := _missing():
-        if os.environ.get(REQUIRE_BROWSER):
-            pytest.fail(missing)
-        pytest.skip(f"{missing} (./lab test provides both)")
-
-
-def _missing() -> str | None:
-    try:
-        import playwright.sync_api  # noqa: F401
-    except ImportError:
-        return "no Playwright"
-    return None if find_browser() else "no Chromium"
+    chromium.require()
 
 
 @dataclass(frozen=True)
@@ -107,13 +93,9 @@ class _Server:
 
 @pytest.fixture(scope="package")
 def _browser() -> "Iterator[BrowserContext]":
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=_CHROMIUM)
+    with chromium.launched() as browser:
         # One context for all: the server remembers the state, the browser only JupyterLab's own files.
         yield browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
-        browser.close()
 
 
 @pytest.fixture(scope="package")

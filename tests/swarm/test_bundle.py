@@ -1,16 +1,20 @@
 """A bundle, saved here, starts the lab on a machine that has no network at all."""
 
+import hashlib
 import re
+import shutil
 import socket
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from labkit import images, topology
+from labkit import engine, images, topology
 from labkit.bundle import verify
+from labkit.bundle.manifest import digest
 from tests import airgap
 from tests.airgap import Machine
 from tests.helpers import labkit, wait_for_line
@@ -33,7 +37,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, python: str) -> Iterator[Pa
     folder = tmp_path_factory.mktemp("saved")
     (folder / "lab.bundle.part").write_text("what a killed save has left")
     (folder / "lab.bundle").write_text("an older one")
-    done = labkit("bundle", "save", str(folder / "lab.bundle"), "--python", python, timeout=900)
+    file = str(folder / "lab.bundle")
+    done = labkit("bundle", "save", file, "--python", python, "--engine", "vm", timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [path.name for path in folder.iterdir()] == ["lab.bundle"]
     yield folder / "lab.bundle"
@@ -65,13 +70,36 @@ def project(machine: Machine, bundle: Path) -> Path:
 
 
 def wanted() -> set[str]:
-    return {images.content_tag(image.rpartition("/")[2]) for image in topology.load().images}
+    return {*images.content_tags(topology.load()), images.content_tag("machine")}
+
+
+def digests(archive: tarfile.TarFile) -> dict[str, str]:
+    """The SHA-256 of each file in an archive, by its name."""
+    files = ((member.name, archive.extractfile(member)) for member in archive)
+    return {name: hashlib.file_digest(file, "sha256").hexdigest() for name, file in files if file}
 
 
 def test_a_bundle_is_whole_and_fits_the_machine_that_made_it(bundle: Path) -> None:
     manifest = verify.check(bundle, lambda *_: None)
     verify.require_this_machine(manifest, bundle)
     assert set(manifest.images) == wanted()
+
+
+def test_where_there_is_no_docker_the_machines_disks_are_unpacked(bundle: Path, tmp_path: Path) -> None:
+    nowhere = {"DOCKER_HOST": f"unix://{tmp_path}/nowhere.sock", "LABKIT_STATE_DIR": str(tmp_path)}
+    done = labkit("bundle", "load", str(bundle), timeout=300, **nowhere)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "labkit up --engine vm" in done.stdout
+    unpacked = {f"machine/{path.name}": digest(path).sha256 for path in (tmp_path / "machine").iterdir()}
+    with closing(engine.own_client(600)) as client, (tmp_path / "image.tar").open("wb") as copy:
+        container = client.containers.create(images.content_tag("machine"))
+        try:
+            copy.writelines(container.get_archive("/machine")[0])
+        finally:
+            container.remove()
+    with tarfile.open(tmp_path / "image.tar") as archive:
+        assert unpacked == digests(archive)
+    shutil.rmtree(tmp_path)  # pytest would keep two gigabytes
 
 
 def test_the_machine_has_no_network(machine: Machine) -> None:

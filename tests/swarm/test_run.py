@@ -16,7 +16,7 @@ from labkit import Lab, checks
 from labkit.errors import CommandFailed, CommandTimedOut, LabNotRunning
 from labkit.node import Node
 from labkit.running import run_on
-from tests.helpers import LABKIT, labkit, spawn, wait_for_line
+from tests.helpers import LABKIT, eventually, labkit, spawn, wait_for_line
 
 pytestmark = pytest.mark.engine
 
@@ -154,7 +154,8 @@ def test_exec_interrupted_stops_the_command_on_the_node(lab: Lab) -> None:
     assert running(lab.node("worker1"), "sleep 4715") == ""
 
 
-def test_shell_is_a_real_terminal(lab: Lab) -> None:
+def open_shell(lab: Lab) -> tuple[int, "subprocess.Popen[bytes]"]:
+    """A shell on worker1 in a terminal; returns the terminal's other end."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [LABKIT, "shell", "--lab", lab.name, "worker1"],
@@ -164,6 +165,11 @@ def test_shell_is_a_real_terminal(lab: Lab) -> None:
         start_new_session=True,
     )
     os.close(theirs)
+    return ours, process
+
+
+def test_shell_is_a_real_terminal(lab: Lab) -> None:
+    ours, process = open_shell(lab)
     os.write(ours, b"tty; stty size; hostname; exit 5\n")
     output = b""
     with contextlib.suppress(OSError):  # how Linux says that the terminal's other end has closed
@@ -173,6 +179,16 @@ def test_shell_is_a_real_terminal(lab: Lab) -> None:
     assert process.wait() == 5
     assert b"/dev/pts/" in output
     assert b"\r\nworker1\r\n" in output
+
+
+def test_shell_ends_with_its_terminal_on_the_node_too(lab: Lab) -> None:
+    node = lab.node("worker1")
+    ours, process = open_shell(lab)
+    os.write(ours, b"sleep 4717\n")
+    eventually(lambda: running(node, "sleep 4717"), "the command")
+    os.close(ours)
+    process.wait(timeout=20)
+    assert running(node, "sleep 4717") == ""
 
 
 def test_shell_without_a_terminal_names_the_other_way(lab: Lab) -> None:

@@ -11,6 +11,7 @@ DAEMON = "Error response from daemon: "
 RPC = f"{DAEMON}rpc error: code = "
 
 MESSAGES = {
+    "write /data/x: no space left on device": "gives back all that the lab took",
     f"{DAEMON}This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. "
     "Please run this command on a manager node or promote the current node to a manager.": "on a manager",
     f'{DAEMON}This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect '

@@ -1,7 +1,6 @@
 """A bundle is refused, before anything changes, unless it is whole and fits; a save is whole or not there."""
 
 import gzip
-import hashlib
 import io
 import json
 import os
@@ -16,60 +15,27 @@ from typing import Any, NoReturn
 
 import pytest
 
-from labkit import engine, images, topology
+from labkit import engine, images
 from labkit.bundle import __main__ as bootstrap
 from labkit.bundle import manifest as manifests
 from labkit.bundle import save as saving
 from labkit.bundle import verify, wheels
 from labkit.bundle.load import load
-from labkit.bundle.manifest import MANIFEST, Digest, Manifest, this_platform, this_python
+from labkit.bundle.manifest import MANIFEST, Manifest, this_python
 from labkit.console import Story
 from labkit.errors import BundleInvalid, EngineNotFound, LabError, SetupFailed
+from tests.bundles import (
+    IMAGE_LIST,
+    MEMBERS,
+    PROJECT,
+    bundle,
+    content_tags,
+    machine_bundle,
+    manifest_of,
+    write,
+)
 
 QUIET = Story(quiet=True)
-IMAGE_LIST = gzip.compress(b"images" * 1000)
-PROJECT = {
-    "swarm-lab/lab": b"#!/bin/sh\n",
-    "swarm-lab/pyproject.toml": b"[project]\n",
-    "swarm-lab/labkit/lab.py": b"'''A lab.'''\n",
-    "swarm-lab/notebooks/01.ipynb": b"{}",
-}
-MEMBERS = {**PROJECT, "wheels/a-1-py3-none-any.whl": b"a wheel", "images.tar.gz": IMAGE_LIST}
-
-
-def content_tags() -> list[str]:
-    return sorted(images.content_tag(image.rpartition("/")[2]) for image in topology.load().images)
-
-
-def manifest_of(members: dict[str, bytes], **changes: Any) -> Manifest:
-    fields: dict[str, Any] = {
-        "labkit": "0.1.0",
-        "created": "2025-01-01T00:00:00+00:00",
-        "architecture": "amd64",
-        "platform": this_platform(),
-        "glibc": "",
-        "pythons": [this_python()],
-        "images": content_tags(),
-        "members": {
-            name: Digest(len(content), hashlib.sha256(content).hexdigest())
-            for name, content in members.items()
-        },
-    }
-    return Manifest(**{**fields, **changes})
-
-
-def write(file: Path, members: dict[str, bytes] | list[tuple[str, bytes]]) -> Path:
-    with tarfile.open(file, "w") as tar:
-        for name, content in members.items() if isinstance(members, dict) else members:
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return file
-
-
-def bundle(file: Path, **changes: Any) -> Path:
-    """A small bundle that is whole; `changes` go to its manifest."""
-    return write(file, {**MEMBERS, MANIFEST: manifest_of(MEMBERS, **changes).to_json()})
 
 
 def check(file: Path) -> Manifest:
@@ -369,27 +335,47 @@ def test_the_script_refuses_before_anything_changes(tmp_path: Path, fresh: Path,
 # -- load -----------------------------------------------------------------------------------------------
 
 
+def use_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine of the user's own, for amd64. The one that carries a lab may be another: it is not asked."""
+    client = SimpleNamespace(version=lambda: {"Arch": "amd64"})
+    monkeypatch.setattr(engine, "own_client", lambda *_: client)
+    monkeypatch.setattr(engine, "client", lambda *_: not_reached())
+    monkeypatch.delenv("LABKIT_ENGINE", raising=False)
+
+
 @pytest.fixture
-def loaded(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """An engine for amd64 without images, that notes what is loaded into it."""
-    seen: dict[str, Any] = {"tags": set(), "archives": []}
+    seen: dict[str, Any] = {"tags": set(), "archives": [], "latest": set()}
 
     def take(_: object, archive: Iterator[bytes]) -> None:
         seen["archives"].append(b"".join(archive))
         seen["tags"].update(content_tags())
 
-    monkeypatch.setattr(engine, "client", lambda *_: SimpleNamespace(version=lambda: {"Arch": "amd64"}))
+    def ensure(_: object, name: str, __: object) -> str:
+        seen["latest"].add(name)
+        return images.content_tag(name)
+
+    use_engine(monkeypatch)
+    monkeypatch.setenv("LABKIT_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setattr(engine, "require_room", lambda _: None)
     monkeypatch.setattr(images, "has", lambda _, tag: tag in seen["tags"])
     monkeypatch.setattr(images, "load", take)
-    monkeypatch.setattr(images, "ensure_all", lambda _, wanted, __: seen.update(latest=wanted.images))
+    monkeypatch.setattr(images, "ensure", ensure)
     return seen
 
 
 def test_loading_gives_the_engine_the_images(whole: Path, loaded: dict[str, Any]) -> None:
     load(whole, lambda: None, QUIET)
     assert loaded["archives"] == [IMAGE_LIST]
-    assert loaded["latest"] == topology.load().images
+    assert loaded["latest"] == {"bank", "node", "storage"}
+
+
+def test_an_engine_gets_the_machine_too(tmp_path: Path, loaded: dict[str, Any]) -> None:
+    load(machine_bundle(tmp_path / "lab.bundle"), lambda: None, QUIET)
+    assert len(loaded["archives"]) == 1
+    assert "machine" in loaded["latest"]
+    assert not (tmp_path / "state/machine").exists()
 
 
 def test_loading_twice_loads_once(whole: Path, loaded: dict[str, Any]) -> None:
@@ -425,7 +411,11 @@ def test_a_damaged_bundle_is_refused_without_an_engine(whole: Path, loaded: dict
 
 @pytest.mark.parametrize("kind", [EngineNotFound, SetupFailed])
 def test_a_machine_without_an_engine_is_told_that_a_bundle_has_none(
-    whole: Path, loaded: dict[str, Any], kind: type[LabError]
+    tmp_path: Path,
+    whole: Path,
+    loaded: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[LabError],
 ) -> None:
     def none() -> NoReturn:
         raise kind("no Docker engine answered")
@@ -433,6 +423,67 @@ def test_a_machine_without_an_engine_is_told_that_a_bundle_has_none(
     with pytest.raises(kind) as refused:
         load(whole, none, QUIET)
     assert "a bundle holds no Docker engine" in refused.value.evidence[-1]
+    assert loaded["archives"] == []
+    monkeypatch.setenv("LABKIT_ENGINE", "docker")
+    with pytest.raises(kind):  # who wants Docker gets no virtual machine
+        load(machine_bundle(tmp_path / "other.bundle"), none, QUIET)
+    assert not (tmp_path / "state/machine").exists()
+
+
+@pytest.mark.parametrize("kind", [EngineNotFound, SetupFailed])
+@pytest.mark.parametrize("chosen", ["", "vm"])
+def test_without_an_engine_the_machine_is_unpacked_to_run_directly(
+    tmp_path: Path,
+    loaded: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[LabError],
+    chosen: str,
+) -> None:
+    def none() -> NoReturn:
+        raise kind("no Docker engine answered")
+
+    monkeypatch.setenv("LABKIT_ENGINE", chosen)
+    monkeypatch.setattr(engine.processes, "obstacles", lambda: [])
+    load(machine_bundle(tmp_path / "lab.bundle"), none, Story(said := io.StringIO()))
+    assert engine.processes.version(tmp_path / "state/machine") == images.content_tag("machine")
+    assert said.getvalue().endswith("Nothing more is needed from a network: labkit up --engine vm\n")
+    assert loaded["archives"] == []
+
+
+def test_what_else_a_machine_takes_is_told_when_it_is_unpacked(
+    tmp_path: Path, loaded: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABKIT_ENGINE", "vm-direct")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    load(machine_bundle(tmp_path / "lab.bundle"), not_reached, Story(said := io.StringIO()))
+    *_, heading, system, image, advice, then = said.getvalue().splitlines()
+    assert heading == "A virtual machine cannot run here yet:"
+    assert "qemu-system-x86_64" in system
+    assert "qemu-img" in image
+    assert advice.startswith("Try: ")
+    assert "QEMU 8 or newer" in advice
+    assert then == "Then: labkit up --engine vm-direct"
+    assert loaded["archives"] == []
+
+
+@pytest.mark.parametrize("chosen", ["vm", "vm-direct"])
+def test_who_wants_a_machine_is_told_that_a_bundle_has_none(
+    whole: Path, loaded: dict[str, Any], monkeypatch: pytest.MonkeyPatch, chosen: str
+) -> None:
+    monkeypatch.setenv("LABKIT_ENGINE", chosen)
+    with pytest.raises(BundleInvalid, match="no virtual machine") as refused:
+        load(whole, not_reached, QUIET)
+    assert refused.value.next_step.endswith("labkit bundle save lab.bundle --engine vm")
+    assert loaded["archives"] == []
+
+
+def test_a_machine_of_another_version_is_refused_without_an_engine(
+    tmp_path: Path, loaded: dict[str, Any]
+) -> None:
+    other = [*content_tags(), "labkit/machine:000000000000"]
+    with pytest.raises(BundleInvalid, match="other images") as refused:
+        load(machine_bundle(tmp_path / "lab.bundle", images=other), not_reached, QUIET)
+    assert refused.value.evidence[0] == f"this one starts {images.content_tag('machine')}"
     assert loaded["archives"] == []
 
 
@@ -443,8 +494,8 @@ def test_a_machine_without_an_engine_is_told_that_a_bundle_has_none(
 def saveable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where to save to; with an engine that has the images, and an index that has one wheel."""
     monkeypatch.setenv("LABKIT_STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.setattr(engine, "client", lambda *_: SimpleNamespace(version=lambda: {"Arch": "amd64"}))
-    monkeypatch.setattr(images, "ensure_all", lambda *_: {tag: tag for tag in content_tags()})
+    use_engine(monkeypatch)
+    monkeypatch.setattr(images, "ensure", lambda _, name, __: images.content_tag(name))
     monkeypatch.setattr(images, "size", lambda *_: 1000)
     monkeypatch.setattr(images, "save", lambda *_: iter([b"images" * 100, b"more"]))
 
@@ -464,6 +515,7 @@ def test_what_is_saved_can_be_checked_and_fits(saveable: Path) -> None:
     assert manifest.pythons == sorted({this_python(), "3.12"})
     assert manifest.images == content_tags()
     assert manifest.glibc == "2.28"
+    assert (manifest.has_machine, manifest.machine) == (False, 0)
     with tarfile.open(saveable) as tar:
         names = tar.getnames()
         script = tar.getmember("swarm-lab/lab")
@@ -476,6 +528,20 @@ def test_what_is_saved_can_be_checked_and_fits(saveable: Path) -> None:
     assert not [name for name in names if "__pycache__" in name or name.startswith("swarm-lab/tests")]
     assert [path.name for path in saveable.parent.iterdir()] == ["lab.bundle"]
     assert not (saveable.parents[1] / "state/bundle").exists()
+
+
+@pytest.mark.parametrize("chosen", ["vm", "vm-direct"])
+def test_the_machine_is_saved_where_that_is_the_engine_of_choice(
+    saveable: Path, monkeypatch: pytest.MonkeyPatch, chosen: str
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(images, "save", lambda _, tags: asked.extend(tags) or iter([b"images"]))
+    monkeypatch.setenv("LABKIT_ENGINE", chosen)
+    saving.save(saveable, story=QUIET)
+    manifest = check(saveable)
+    assert manifest.has_machine
+    assert manifest.machine == 1000
+    assert manifest.images == sorted(asked) == sorted([*content_tags(), images.content_tag("machine")])
 
 
 def test_a_save_replaces_what_is_there_and_what_a_killed_one_left(saveable: Path) -> None:
@@ -508,7 +574,7 @@ def test_a_save_that_fails_leaves_what_was_there(
 def test_places_that_cannot_be_written_are_refused_at_once(
     saveable: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "ensure_all", lambda *_: not_reached())
+    monkeypatch.setattr(images, "ensure", lambda *_: not_reached())
     for place, why in ((saveable.parent, "it is a folder"), (saveable / "x", "there is no folder")):
         with pytest.raises(LabError) as refused:
             saving.save(place, story=QUIET)

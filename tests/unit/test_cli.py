@@ -298,8 +298,9 @@ def test_logs_print_the_lines_that_were_asked_for(
 
 def test_the_exit_code_of_the_tests_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "ensure", lambda *_: None)
-    monkeypatch.setattr(testing, "run", lambda arguments: len(arguments))
+    monkeypatch.setattr(testing, "run", lambda arguments, full_kernel: len(arguments) + 10 * full_kernel)
     assert cli.main(["test", "tests/unit", "-x", "-q"]) == 3
+    assert cli.main(["test", "--full-kernel", "-x"]) == 11
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Attempts until a deadline, by a clock that moves only when somebody waits."""
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -58,3 +59,18 @@ def test_an_attempt_that_overran_is_the_last_one(clock: Clock) -> None:
         tries += 1
         clock.now += 60
     assert (tries, clock.pauses) == (1, [])
+
+
+@pytest.fixture
+def patient() -> Iterator[None]:
+    deadline.be_patient(5)
+    yield
+    deadline.be_patient(1)
+
+
+@pytest.mark.usefixtures("patient")
+def test_patience_waits_longer_and_looks_more_rarely(clock: Clock) -> None:
+    limit = Deadline(3)
+    assert limit.seconds == limit.left == 15
+    tries = [clock.now - 1000 for _ in limit.attempts(every=1)]
+    assert tries == [0, 5, 10, 15]

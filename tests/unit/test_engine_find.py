@@ -4,30 +4,32 @@ import importlib
 import json
 import os
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from socketserver import ThreadingUnixStreamServer
+from socketserver import ThreadingTCPServer, ThreadingUnixStreamServer
 
 import pytest
 from docker.context.config import get_context_id
 
-from labkit.engine import forget, places
-from labkit.engine.find import ask, client
-from labkit.engine.find import find as find_engine
+from labkit.engine import forget, places, vm
+from labkit.engine.choice import client
+from labkit.engine.choice import find as find_engine
+from labkit.engine.find import ask, own_engine
 from labkit.engine.machine import Machine
 from labkit.engine.places import EXPORTED, Endpoint, Failure
 from labkit.errors import EngineNotFound, EngineUnsuitable
+from tests.certificates import Certificate, client_folder, self_signed
 
 FIND = importlib.import_module("labkit.engine.find")  # as an attribute, that name is the function
 VARIABLES = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", EXPORTED)
 
 
-@contextmanager
-def engine_at(path: Path, status: int = 200, **headers: str) -> Iterator[str]:
-    """A Docker engine's `/_ping` on a unix socket; yields its URL."""
+def ping(status: int = 200, **headers: str) -> type[BaseHTTPRequestHandler]:
+    """Answers as a Docker engine's `/_ping` does, with empty lists to all else."""
     sent = {"Api_Version": "1.41", **headers}
 
     class Ping(BaseHTTPRequestHandler):
@@ -38,7 +40,7 @@ def engine_at(path: Path, status: int = 200, **headers: str) -> Iterator[str]:
                     self.send_header(name.replace("_", "-"), value)
             self.send_header("Content-Length", "2")
             self.end_headers()
-            self.wfile.write(b"OK")
+            self.wfile.write(b"OK" if self.path.endswith("/_ping") else b"[]")  # no containers
 
         def address_string(self) -> str:
             return "unix"
@@ -46,9 +48,29 @@ def engine_at(path: Path, status: int = 200, **headers: str) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingUnixStreamServer(str(path), Ping) as server:
+    return Ping
+
+
+@contextmanager
+def engine_at(path: Path, status: int = 200, **headers: str) -> Iterator[str]:
+    """A Docker engine's `/_ping` and empty lists on a unix socket; yields its URL."""
+    with ThreadingUnixStreamServer(str(path), ping(status, **headers)) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"unix://{path}"
+        server.shutdown()
+
+
+@contextmanager
+def engine_over_tls(certificate: Certificate, trusted: Certificate) -> Iterator[str]:
+    """The same over TCP with TLS, for a client whose certificate is `trusted`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.file, certificate.key)
+    context.load_verify_locations(trusted.file)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with ThreadingTCPServer(("127.0.0.1", 0), ping()) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"tcp://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
 
 
@@ -59,9 +81,10 @@ def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[No
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "config"))
     monkeypatch.setattr(places, "usual_urls", lambda: [f"unix://{tmp_path}/usual.sock"])
-    find_engine.cache_clear()
+    monkeypatch.setattr(vm, "found", lambda _: None)  # no virtual machine either
+    forget()
     yield
-    find_engine.cache_clear()
+    forget()
     for name in VARIABLES:
         os.environ.pop(name, None)
 
@@ -122,11 +145,14 @@ def test_missing_context_falls_through_to_the_usual_sockets(tmp_path: Path) -> N
         assert find_engine().url == url
 
 
-def test_context_with_tls_exports_its_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("files", [("ca", "cert", "key"), ("cert", "key")])
+def test_context_with_tls_exports_its_certificates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: tuple[str, ...]
+) -> None:
     make_context(tmp_path / "config", "class", "tcp://engine.test:2376")
     certificates = tmp_path / "config/contexts/tls" / get_context_id("class") / "docker"
     certificates.mkdir(parents=True)
-    for name in ("ca", "cert", "key"):
+    for name in files:
         (certificates / f"{name}.pem").touch()
     monkeypatch.setattr(FIND, "ask", lambda candidate: candidate)
     found = find_engine()
@@ -141,6 +167,49 @@ def test_tls_variables_belong_to_docker_host(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
     with pytest.raises(EngineNotFound, match="certificate and key files"):
         find_engine()
+
+
+def test_docker_host_with_tls_goes_by_its_own_certificates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, own = self_signed(tmp_path, "server"), self_signed(tmp_path, "client")
+    monkeypatch.setenv("DOCKER_CERT_PATH", str(client_folder(tmp_path / "certs", server, own)))
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.setenv(name, str(own.file))  # which has not signed the engine's
+    for name in ("HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # where nobody listens
+    with engine_over_tls(server, own) as url:
+        monkeypatch.setenv("DOCKER_HOST", url)
+        assert find_engine().url == url
+        assert client().ping()
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+def test_without_docker_tls_verify_any_certificate_of_an_engine_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, own = self_signed(tmp_path, "server", address="192.0.2.1"), self_signed(tmp_path, "client")
+    monkeypatch.setenv("DOCKER_CERT_PATH", str(client_folder(tmp_path / "certs", own, own)))
+    with engine_over_tls(server, own) as url:
+        monkeypatch.setenv("DOCKER_HOST", url)
+        assert find_engine().verify is False
+        forget()
+        monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+        with pytest.raises(EngineNotFound, match="TLS failed: its certificate was refused here") as caught:
+            find_engine()
+    assert "certificates that go with DOCKER_HOST" in caught.value.next_step
+
+
+def test_tls_with_what_does_not_speak_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = self_signed(tmp_path, "client")
+    monkeypatch.setenv("DOCKER_CERT_PATH", str(client_folder(tmp_path / "certs", own, own)))
+    with ThreadingTCPServer(("127.0.0.1", 0), ping()) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{server.server_address[1]}")
+        with pytest.raises(EngineNotFound, match="TLS failed: "):
+            find_engine()
+        server.shutdown()
 
 
 def test_found_engine_is_exported_and_remembered(tmp_path: Path) -> None:
@@ -170,7 +239,8 @@ def test_forget_leaves_the_users_own_choice(tmp_path: Path, monkeypatch: pytest.
 def test_child_process_does_not_take_the_export_for_a_choice(tmp_path: Path) -> None:
     with engine_at(tmp_path / "usual.sock"):
         find_engine()
-    find_engine.cache_clear()  # a child has the environment and nothing else
+    for remembered in (find_engine, own_engine):  # a child has the environment and nothing else
+        remembered.cache_clear()
     with pytest.raises(EngineNotFound) as caught:
         find_engine()
     assert caught.value.evidence[0].split() == ["DOCKER_HOST", "not", "set"]

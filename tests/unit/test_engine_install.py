@@ -30,7 +30,7 @@ class World:
         for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("DOCKER_CONFIG", str(folder))
-        monkeypatch.setattr(install, "find", self.find)
+        monkeypatch.setattr(install, "own_engine", self.find)
         monkeypatch.setattr(system, "apt_install", self.apt_install)
         monkeypatch.setattr(system, "run", self.run)
         monkeypatch.setattr(daemon, "start", self.start_in_background)

@@ -27,13 +27,15 @@ inotify\tunsure\t128 instances per user
 """
 INFO = {
     "ServerVersion": "20.10.24+dfsg1",
+    "KernelVersion": "6.1.0-41-amd64",
     "NCPU": 2,
     "MemTotal": 25_276_411_904,
     "CgroupVersion": "1",
     "CgroupDriver": "cgroupfs",
 }
+ENGINE = Endpoint("unix:///here.sock", "here", api_version="1.41")
 KERNEL = {"disk", "overlay", "bridge_nf", "vxlan", "ip_vs", "esp", "fuse", "inotify"}
-KEYS = ["engine", "cpus", "memory", "cgroup", *probes._KERNEL, "registry"]
+KEYS = ["engine", "kernel", "cpus", "memory", "cgroup", *probes._KERNEL, "registry"]
 
 
 class Engine:
@@ -56,8 +58,7 @@ class Engine:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     engine = Engine()
-    found = Endpoint("unix:///here.sock", "here", api_version="1.41")
-    monkeypatch.setattr(probes, "find", lambda: found)
+    monkeypatch.setattr(probes, "find", lambda: ENGINE)
     monkeypatch.setattr(probes, "client", lambda **_: engine)
     monkeypatch.setattr(probes, "_run_script", lambda *_: OUTPUT)
     return engine
@@ -154,8 +155,8 @@ def test_registry(engine: Engine, error: Exception | None, ok: bool, reason: str
     [({"NCPU": 1}, "cpus"), ({"MemTotal": 3_900_000_000}, "memory"), ({"CgroupDriver": "none"}, "cgroup")],
 )
 def test_a_small_machine_is_told(change: dict[str, Any], key: str) -> None:
-    before = probes._judge_system(INFO, "unix:///x", "1.41")
-    after = probes._judge_system(INFO | change, "unix:///x", "1.41")
+    before = probes._judge_system(INFO, ENGINE, "")
+    after = probes._judge_system(INFO | change, ENGINE, "")
     assert (before[key].ok, after[key].ok) == (True, False)
 
 

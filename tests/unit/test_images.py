@@ -76,6 +76,8 @@ def test_a_tag_depends_on_nothing_else(folders: Path) -> None:
     (folders / "node/Dockerfile").touch()
     (folders / "node/Dockerfile").chmod(0o600)  # another umask, as in somebody else's checkout
     (folders / "node/empty").mkdir()
+    (folders / "node/__pycache__").mkdir()
+    (folders / "node/__pycache__/log.cpython-311.pyc").touch()
     assert images.content_tag("node") == before
 
 

@@ -15,8 +15,8 @@ LAYERS = {
     "base": "errors state deadline console hint parallel lock system",
     "pure": "composefile topology model film history healing traffic checks advice",
     "plots": "plots",
-    "docker": "engine execution running tunnel pipeline node faults outside load relay bringup formation "
-    "images bank dockerfile base_image",
+    "docker": "engine execution running tunnel pipeline node faults outside load relay bringup blueprint "
+    "formation images bank baking dockerfile base_image",
     "sight": "events",
     "widgets": "widgets",
     "lab": "lab course status bundle",
@@ -141,4 +141,4 @@ def test_the_rules_are_checked_on_real_imports() -> None:
     assert own(imported(MODULES["course.chapters"])) >= {"checks", "course"}
     assert "lab" not in own(imported(MODULES["course.chapters"]))
     assert "IPython" in third_party("magics")
-    assert "testcontainers" in third_party("bringup")
+    assert "testcontainers" in third_party("blueprint")

@@ -41,6 +41,10 @@ def test_a_request_without_an_answer_says_why(exit_code: int, words: str) -> Non
     assert traffic.parse(f"worker2  {exit_code} 000", "web") == Answer("worker2", error=words)
 
 
+def test_how_long_a_request_waited_in_vain_is_said() -> None:
+    assert traffic.parse("worker2  28 000", "web", 0.5).error == "no answer within 0.5 s"
+
+
 def test_half_an_answer_is_none() -> None:
     assert not traffic.parse(f"worker2 {WEB % ('worker2', '1')} 56 200", "web").answered
 

@@ -1,0 +1,78 @@
+"""Times the virtual machine: cold, with a swarm, resumed; and commands on its nodes against native ones.
+
+    .venv/bin/python bench/machine.py [REPEATS]
+
+Everything runs as whole processes, in one run. The images are there already (warm).
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from labkit import images
+from labkit.engine.choice import own_client
+
+LABKIT = str(Path(sys.executable).parent / "labkit")
+NATIVE, LAB = "bench", "bench-machine"
+COMMANDS = ("true", "docker node ls", "docker run --rm busybox true")
+
+
+def labkit(lab: str, *arguments: str, engine: str = "vm") -> float:
+    """Run labkit for a lab; the seconds it took."""
+    begun = time.monotonic()
+    command = [LABKIT, *arguments[:1], "--lab", lab, *arguments[1:]]
+    subprocess.run(
+        command,
+        env={**os.environ, "LABKIT_ENGINE": engine},
+        check=True,
+        stdout=subprocess.DEVNULL,
+        timeout=600,
+    )
+    return time.monotonic() - begun
+
+
+def forget() -> None:
+    labkit(LAB, "down")
+    for volume in own_client().volumes.list(filters={"name": f"{LAB}-machine"}):
+        volume.remove()
+
+
+def row(name: str, seconds: list[float]) -> None:
+    low, high = min(seconds), max(seconds)
+    print(f"| {name} | {statistics.median(seconds):.1f} s | {low:.1f}–{high:.1f} s |", flush=True)
+
+
+def main() -> None:
+    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    images.ensure(own_client(600), "machine", print)
+    cold, resumed, formed = [], [], []
+    for _ in range(repeats):
+        forget()
+        cold.append(labkit(LAB, "up", "--swarm"))
+        labkit(LAB, "down")
+        resumed.append(labkit(LAB, "up"))
+        labkit(LAB, "down")
+        formed.append(labkit(LAB, "up", "--swarm"))
+    row("cold to a swarm of three, saved", cold)
+    row("resumed with three bare nodes", resumed)
+    row("resumed as a swarm of three", formed)
+    labkit(NATIVE, "up", "--swarm", engine="docker")
+    try:
+        for command in COMMANDS:
+            there, here = (
+                [labkit(lab, "exec", "manager1", "--", *command.split(), engine=engine) for _ in range(5)]
+                for lab, engine in ((LAB, "vm"), (NATIVE, "docker"))
+            )
+            row(f"`{command}` on the machine", there)
+            row(f"`{command}` natively", here)
+            print(f"ratio {statistics.median(there) / statistics.median(here):.1f}")
+    finally:
+        labkit(NATIVE, "down", engine="docker")
+        forget()
+
+
+if __name__ == "__main__":
+    main()
