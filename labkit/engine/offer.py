@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from labkit import baking, hint, images
 from labkit.engine import choice, vm
-from labkit.engine.find import connect, own_engine
+from labkit.engine.find import own_engine
 from labkit.engine.power import WORDS
 from labkit.engine.probes import KERNEL_FEATURES, Probe
 from labkit.engine.vm import container
@@ -25,10 +25,10 @@ def offer(lab: str, probes: Iterable[Probe]) -> Probe:
     lacking = [probe for probe in probes if probe.key in KERNEL_FEATURES and probe.ok is False]
     chapters = sorted({chapter for probe in lacking for chapter in probe.needed_by.split(", ")})
     needed_by = ", ".join(chapters) or "no chapter"
-    memory = f"{vm.memory()} MiB of memory"
     machine = vm.found(lab)
     if machine and choice.kind() != choice.DOCKER:
-        words = f"the lab is on one: {machine.home.title}, {memory}, {WORDS[machine.accelerator]}"
+        size = f"{machine.memory} MiB of memory"
+        words = f"the lab is on one: {machine.home.title}, {size}, {WORDS[machine.accelerator]}"
         return Probe("machine", _TITLE, True, words, needed_by, "")
     if not lacking:
         return Probe("machine", _TITLE, True, "not needed: this kernel has what it takes", needed_by, "")
@@ -37,7 +37,9 @@ def offer(lab: str, probes: Iterable[Probe]) -> Probe:
         advice = f"a virtual machine would have {names}, and cannot run here: {'; '.join(missing)}"
         return Probe("machine", _TITLE, None, "not in use", needed_by, advice)
     command = hint.command("up", lab=lab, engine=choice.VM)
-    advice = f"{command}: has {names}; takes {memory} and up to 24 GB of disk; {_COSTS[_kvm()]}"
+    advice = (
+        f"{command}: has {names}; takes {vm.memory()} MiB of memory and up to 24 GB of disk; {_COSTS[_kvm()]}"
+    )
     return Probe("machine", _TITLE, None, "not in use", needed_by, advice)
 
 
@@ -54,7 +56,7 @@ def _obstacles() -> list[str]:
 def _kvm() -> bool | None:
     """Whether machines run on KVM here; None before there is an image to try it with."""
     try:
-        client = connect(own_engine(), _KVM_SECONDS)
+        client = choice.own_client(_KVM_SECONDS)
     except (EngineNotFound, EngineUnsuitable):
         return processes.runs_on_kvm()
     tag = images.installed_tag(client, baking.NAME)

@@ -8,7 +8,7 @@ import docker
 from labkit import baking, hint, images
 from labkit.console import Story
 from labkit.engine import choice, vm
-from labkit.engine.find import connect, own_engine
+from labkit.engine.find import own_engine
 from labkit.engine.probes import require_room
 from labkit.engine.vm import Machine
 from labkit.engine.vm import process as processes
@@ -111,6 +111,6 @@ def _new(lab: str, direct: bool, story: Story) -> Machine:
     if direct or not needs_docker(lab):
         processes.require()
         return Machine(lab, processes.Process(lab))
-    client = connect(own_engine())
+    client = choice.own_client()
     require_room(client)
     return Machine(lab, Container(lab, client, images.ensure_told(client, baking.NAME, story)))

@@ -124,6 +124,7 @@ def test_a_machine_that_was_killed_is_told_and_comes_back_with_its_disk(
 
 @pytest.mark.usefixtures("machine")
 def test_a_full_disk_is_told_and_up_goes_on() -> None:
+    # What fallocate cannot have it refuses, after it has taken the rest: full is full.
     on_node(
         "fallocate -l $(df --output=avail -B1 /var/lib/docker | tail -1) /var/lib/docker/full || true; sync"
     )
