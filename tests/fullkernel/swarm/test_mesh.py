@@ -57,8 +57,8 @@ def in_turn(lab: Lab) -> Counter[Answer]:
     return Counter(
         {
             Answer(entered, task.name, task.node): REQUESTS // len(TASKS)
-            for entered in lab.nodes
             for task in running(lab)
+            for entered in lab.nodes
         }
     )
 
