@@ -32,6 +32,10 @@ _ADVICE = (
         r"[Nn]o such (?:image|container|network|volume|node|service)",
         "list what there is: the same command with ls",
     ),
+    (
+        r"Swarm is encrypted and needs to be unlocked",
+        "docker swarm unlock, with the key that you keep for it",
+    ),
     (r"does not have a leader|quorum", "start managers again until more than half of them run"),
     (
         r"[Nn]o space left on device",

@@ -143,6 +143,44 @@ def _parser() -> argparse.ArgumentParser:
         "bring the nodes back to bare engines: no swarm, no containers, nothing stored",
     )
 
+    begin = command("begin", commands.begin, "bring the lab to a chapter's starting state")
+    begin.add_argument("chapter", metavar="CHAPTER")
+    begin.add_argument("--yes", action="store_true", help="remove what you have made without asking")
+
+    practice = command(
+        "practice", commands.practice, "begin a scenario of the exam, with hints; or list them"
+    )
+    practice.add_argument("scenario", nargs="?", default="", metavar="SCENARIO", help="such as pending-label")
+    practice.add_argument("--seed", type=int, help="the same number gives the same case again")
+    practice.add_argument("--yes", action="store_true", help="remove what you have made without asking")
+
+    exam = command("exam", commands.exam, "start an exam, go on to its next scenario, or tell how it stands")
+    exam.add_argument("action", nargs="?", choices=("start", "next", "status"), default="start")
+    exam.add_argument("--minutes", type=float, default=60, help="how long it takes (60)")
+    exam.add_argument("--count", type=int, default=5, help="how many scenarios it has (5)")
+    exam.add_argument("--seed", type=int, help="the same number gives the same exam again")
+    exam.add_argument("--yes", action="store_true", help="remove what you have made without asking")
+
+    check = command("check", commands.check, "grade an exercise by looking at the swarm")
+    check.add_argument(
+        "exercise",
+        nargs="?",
+        default="",
+        metavar="EXERCISE",
+        help="such as create.1 (the scenario that runs)",
+    )
+
+    hint = command("hint", commands.next_hint, "print the next hint to an exercise")
+    hint.add_argument("exercise", metavar="EXERCISE")
+
+    explain = command("explain", commands.explain, "say in plain words how a service or a node stands")
+    explain.add_argument("name", metavar="SERVICE|NODE")
+
+    progress = command("progress", commands.progress, "show which exercises you have solved")
+    form = progress.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true")
+    form.add_argument("--html", metavar="FILE", type=Path, help="write one HTML page")
+
     images = command("images", commands.images, "list, build, remove or preload the lab's images")
     images.add_argument("action", nargs="?", choices=("ls", "build", "rm", "preload"), default="ls")
     images.add_argument(

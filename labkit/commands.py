@@ -4,11 +4,12 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from labkit import hint
 from labkit.console import Story, table
-from labkit.errors import EngineNotFound, EngineUnsuitable
+from labkit.errors import EngineNotFound, EngineUnsuitable, LabError, WouldRemove
 
 if TYPE_CHECKING:  # what a command needs it imports itself: `labkit --help` and errors stay instant
     from labkit.lab import Lab
@@ -97,6 +98,84 @@ def reset(options: argparse.Namespace) -> int:
     return 0
 
 
+def begin(options: argparse.Namespace) -> int:
+    _provide_engine(options)
+    lab = _lab(options)
+    if not _with_consent(lambda: lab.begin(options.chapter, yes=options.yes)):
+        return 1
+    print(f"Lab '{lab.name}' is where the chapter starts.")
+    return 0
+
+
+def practice(options: argparse.Namespace) -> int:
+    lab = _lab(options)
+    begun = _with_consent(lambda: lab.practice(options.scenario, seed=options.seed, yes=options.yes))
+    return 0 if begun else 1
+
+
+def exam(options: argparse.Namespace) -> int:
+    lab = _lab(options)
+    if options.action == "next":
+        lab.next()
+        return 0
+    if options.action == "status":
+        from labkit.course.exam import rounds
+
+        print(rounds.status())
+        return 0
+    started = _with_consent(
+        lambda: lab.exam(options.minutes, options.count, seed=options.seed, yes=options.yes)
+    )
+    return 0 if started else 1
+
+
+def _with_consent(begin: Callable[[], object]) -> bool:
+    """Begin something, after a question where it removes what the user has made; whether it has begun."""
+    try:
+        begin()
+    except WouldRemove as error:
+        if not _has_terminal():
+            raise
+        print(error.what, *(f"  {line}" for line in error.evidence), sep="\n")
+        if not _ask("Remove all this and begin?", default=False):
+            print("Nothing was changed.")
+            return False
+        begun = error.begin()
+        if isinstance(begun, str):
+            print(begun)
+    return True
+
+
+def check(options: argparse.Namespace) -> int:
+    print(_lab(options).check(options.exercise))
+    return 0
+
+
+def next_hint(options: argparse.Namespace) -> int:
+    _lab(options).hint(options.exercise)
+    return 0
+
+
+def explain(options: argparse.Namespace) -> int:
+    _lab(options).explain(options.name)
+    return 0
+
+
+def progress(options: argparse.Namespace) -> int:
+    from labkit.course import report
+
+    found = report.summary()
+    if options.html:
+        try:
+            options.html.write_text(report.page(found), encoding="utf-8")
+        except OSError as error:
+            raise LabError(f"{options.html} cannot be written", evidence=[str(error)]) from None
+        print(f"Wrote {options.html}.")
+    else:
+        print(json.dumps(found, indent=2) if options.json else report.words(found))
+    return 0
+
+
 def images(options: argparse.Namespace) -> int:
     from labkit import bank, engine, images, topology
 
@@ -172,9 +251,13 @@ def _provide_engine(options: argparse.Namespace) -> None:
 def _provide_own_engine() -> None:
     from labkit import engine
 
-    has_terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
-    engine.ensure(print, _ask if has_terminal else None)
+    engine.ensure(print, _ask if _has_terminal() else None)
 
 
-def _ask(question: str) -> bool:
-    return input(f"{question} [Y/n] ").strip().lower() in ("", "y", "yes")
+def _has_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _ask(question: str, default: bool = True) -> bool:
+    answer = input(f"{question} [{'Y/n' if default else 'y/N'}] ").strip().lower()
+    return answer in ("y", "yes") or (default and not answer)

@@ -5,7 +5,7 @@ exits 1; a notebook cell shows it as the cell's error, also without a traceback.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 _SECRET = re.compile(r"\b(SWMTKN|SWMKEY)-1-[A-Za-z0-9+/=-]+")
 
@@ -107,6 +107,19 @@ class NotConverged(LabError):
 
 class NotSolved(LabError):
     """An exercise's check looked at the swarm and found it not solved yet."""
+
+
+class WouldRemove(LabError):
+    """To begin a chapter or a scenario would remove what a learner has made; the evidence lists it.
+
+    `begin` begins it nevertheless.
+    """
+
+    def __init__(
+        self, what: str, *, begin: Callable[[], object], evidence: Sequence[str] = (), next_step: str = ""
+    ) -> None:
+        super().__init__(what, evidence=evidence, next_step=next_step)
+        self.begin = begin
 
 
 class LabBusy(LabError):

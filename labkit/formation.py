@@ -13,6 +13,9 @@ from labkit.node import Node
 from labkit.parallel import in_parallel
 from labkit.topology import Service, Topology
 
+MADE_BY_LABKIT = "org.labkit.formed"
+"""A label of the swarms that labkit forms: there is nothing of a learner in them yet."""
+
 _PORT = 2377
 _READY_SECONDS = 60.0
 _BARE = "inactive"
@@ -49,7 +52,7 @@ def form(nodes: Mapping[str, Node], topology: Topology) -> None:
         swarm = api.info()["Swarm"]
         if service is first:
             try:
-                tokens.set_result(_lead(api, swarm, first))
+                tokens.set_result(_tokens(api, swarm, first))
             except Exception as error:
                 tokens.set_exception(error)
                 raise
@@ -61,10 +64,19 @@ def form(nodes: Mapping[str, Node], topology: Topology) -> None:
     in_parallel(bring_in, services)
 
 
-def _lead(api: docker.APIClient, swarm: Mapping[str, Any], first: Service) -> dict[str, str]:
-    """Start a swarm on a bare engine; return the swarm's join tokens by role."""
+def lead(node: Node) -> None:
+    """Start a swarm on a node that is a bare engine."""
+    _init(node.api, node.address)
+
+
+def _init(api: docker.APIClient, address: str) -> None:
+    api.init_swarm(advertise_addr=address, swarm_spec=api.create_swarm_spec(labels={MADE_BY_LABKIT: ""}))
+
+
+def _tokens(api: docker.APIClient, swarm: Mapping[str, Any], first: Service) -> dict[str, str]:
+    """The swarm's join tokens by role; a bare engine starts the swarm."""
     if swarm["LocalNodeState"] == _BARE:
-        api.init_swarm(advertise_addr=first.address)
+        _init(api, first.address)
     elif not swarm["ControlAvailable"]:
         raise LabError(
             f"{first.name} is in a swarm that it does not manage",

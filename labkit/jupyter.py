@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from labkit import hint, jupyter_launcher, topology
+from labkit import hint, jupyter_launcher, lock, topology
 from labkit.errors import LabError, PortTaken, SetupFailed
 from labkit.state import state_dir
 
@@ -53,10 +53,11 @@ def serve(lab: str, *, port: int, browser: bool, notebooks: Path | None = None) 
         "Application.log_level": "ERROR",
     }
     try:
-        server = LabApp.initialize_server(
-            argv=[f"--{name}={value}" for name, value in settings.items()]
-            + [f"--NodeTerminals.nodes={node}" for node in nodes]
-        )
+        with lock.hold("jupyterlab"):  # it looks for a free port, then takes it: another one may, in between
+            server = LabApp.initialize_server(
+                argv=[f"--{name}={value}" for name, value in settings.items()]
+                + [f"--NodeTerminals.nodes={node}" for node in nodes]
+            )
     except SystemExit:
         raise PortTaken(
             f"JupyterLab found no free port from {port} on",

@@ -9,10 +9,21 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from labkit import bank, bringup, engine, events, formation, hint, images, lock, model, pipeline
-from labkit.checks import Check, Verdict
+from labkit import (
+    bank,
+    bringup,
+    engine,
+    events,
+    formation,
+    hint,
+    images,
+    lock,
+    model,
+    pipeline,
+)
+from labkit.checks import Check
 from labkit.console import Story
-from labkit.course import chapters, exercises
+from labkit.course import chapters
 from labkit.deadline import Deadline
 from labkit.errors import (
     CommandFailed,
@@ -23,6 +34,7 @@ from labkit.errors import (
     NotConverged,
 )
 from labkit.film import Film, Frame
+from labkit.lessons import Lessons
 from labkit.model import Snapshot
 from labkit.node import Node
 from labkit.running import run_on
@@ -32,10 +44,11 @@ if TYPE_CHECKING:
     from labkit.widgets.board import Board
 
 _PULL_SECONDS = 600.0
+_BARE, _FORMED = "nodes", "swarm"  # the snapshots of a virtual machine
 _LISTS = ("/nodes", "/services", "/tasks", "/networks")  # what a snapshot is made of
 
 
-class Lab:
+class Lab(Lessons):
     """A lab of Docker engines in containers, found by its name.
 
     `name` defaults to LABKIT_LAB, else `swarm-lab`.
@@ -62,7 +75,7 @@ class Lab:
         """
         story = story or Story()
         with self._lock(story):
-            power = engine.power_on(self.name, ["swarm", "nodes"] if swarm else ["nodes"], story)
+            power = engine.power_on(self.name, [_FORMED, _BARE] if swarm else [_BARE], story)
             with story.step("Docker engine") as step:
                 client = engine.client()
                 step.result = f"{client.version()['Version']} at {engine.find().url}"
@@ -85,13 +98,13 @@ class Lab:
                     renew = hint.command("reset", lab=self.name)
                     story.say(f"   {' '.join(outdated)}: outdated image; {renew} renews")
                 if fresh and power:
-                    power.save("nodes", story)
+                    power.save(_BARE, story)
                 if swarm:
                     with story.step("Swarm") as step:
                         formation.form(self.nodes, wanted)
                         step.result = f"{len(wanted.nodes)} nodes ready"
-                    if power and (fresh or power.resumed == "nodes"):
-                        power.save("swarm", story)
+                    if power and (fresh or power.resumed == _BARE):
+                        power.save(_FORMED, story)
             except BaseException as error:
                 self._tell_why(error)
                 if fresh and not keep:
@@ -126,12 +139,17 @@ class Lab:
             return removed
         return bringup.remove(engine.client(), self.name)
 
-    def reset(self) -> "Lab":
+    def reset(self, *, swarm: bool = False) -> "Lab":
         """Bring the lab back to how `up` left it: bare engines, an empty /lab, empty storage; images stay.
 
-        A node that cannot be cleaned, or runs an outdated image, is rebuilt. Raises what `up` raises.
+        Then form the swarm when `swarm` is true. A node that cannot be cleaned, or runs an outdated image, is
+        rebuilt. A virtual machine goes on from what it saved, ten times as quick (bench/RESULTS.md); there
+        the nodes fetch their images again. Raises what `up` raises.
         """
         quiet = Story(quiet=True)
+        if engine.can_resume(self.name, _BARE):
+            self.down()
+            return self.up(swarm=swarm, story=quiet)
         with self._lock():
             client = engine.client()
             engine.require_images(client, bringup.choose_topology(client, self.name))
@@ -142,13 +160,13 @@ class Lab:
             self.up(story=quiet)
         except (CommandFailed, CommandTimedOut, LabNotRunning):  # a node does not boot any more
             self.down()
-            return self.up(story=quiet)
+            return self.up(swarm=swarm, story=quiet)
         with self._lock():
             stubborn = formation.tidy(self.nodes.values())
             bringup.empty_storage(engine.client(), self.name)
             for name in stubborn:
                 bringup.remove_node(client, self.name, name)
-        return self.up(story=quiet) if stubborn else self
+        return self.up(swarm=swarm, story=quiet) if stubborn or swarm else self
 
     def _lock(self, story: Story | None = None) -> AbstractContextManager[None]:
         return lock.hold(f"lab-{self.name}", say=story.say if story else None)
@@ -269,13 +287,3 @@ class Lab:
             next_step="look at `docker node ls`, at `docker service ps`, or at the node's log: "
             + hint.command("logs", "NODE", lab=self.name),
         )
-
-    # -- the course ---------------------------------------------------------------------------------
-
-    def begin(self, chapter: str) -> Snapshot:
-        """Bring the lab, from any state, to the starting state of a chapter such as `create-a-swarm`."""
-        return chapters.begin(self, chapter)
-
-    def check(self, exercise: str) -> Verdict:
-        """Grade an exercise such as `create.1` by looking at the swarm. Raises NotSolved."""
-        return exercises.check(self, exercise)

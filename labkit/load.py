@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from labkit import engine, outside, traffic
+from labkit.deadline import Deadline
 from labkit.errors import LabError
 from labkit.execution import STDOUT
 from labkit.node import Node
@@ -34,6 +35,9 @@ done
 wait $asking
 kill 0
 """
+
+
+_ROUND = 6  # requests to each node that tell which tasks answer there
 
 
 class Load:
@@ -133,9 +137,26 @@ def send(
     service: str = "web",
     every: float = 0,
     patience: float = traffic.ANSWER_SECONDS,
+    settle: float = 0,
 ) -> list[Answer]:
     """Send `requests` to the published `port` of each node, all nodes at once; return what came back.
 
-    Raises LabNotRunning when the lab does not run. A request without an answer is no error but an `Answer`.
+    First it tries for up to `settle` seconds until the same tasks answer at every node: nodes hear of a new
+    task one after the other. Raises LabNotRunning when the lab does not run. A request without an answer is
+    no error but an `Answer`.
     """
+    if settle:
+        for _ in Deadline(settle).attempts(every=0.5):
+            if _agreed(
+                Load(nodes, port, service=service, requests=_ROUND, every=0, patience=patience).wait()
+            ):
+                break
     return Load(nodes, port, service=service, requests=requests, every=every, patience=patience).wait()
+
+
+def _agreed(answers: Sequence[Answer]) -> bool:
+    """Whether every request was answered, and by the same tasks at every node."""
+    entered = {answer.entered for answer in answers}
+    found = {(answer.entered, answer.answered) for answer in answers}
+    tasks = {answer.answered for answer in answers}
+    return all(answer.answered for answer in answers) and len(found) == len(entered) * len(tasks)

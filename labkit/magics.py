@@ -1,4 +1,7 @@
-"""`%%on NODE [NODE…]`: runs a cell as a shell script on nodes, and streams what they say."""
+"""`%%on NODE [NODE…]`: runs a cell as a shell script on nodes, and streams what they say.
+
+With `--unless EXERCISE` it holds a solution: it runs only while the exercise is not solved.
+"""
 
 import argparse
 import shlex
@@ -7,8 +10,10 @@ from typing import Any, NoReturn
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, magics_class
+from IPython.display import display
 
-from labkit.errors import CommandInterrupted
+from labkit.course import exercises, grading
+from labkit.errors import CommandInterrupted, WouldRemove
 from labkit.lab import Lab
 from labkit.running import DEFAULT_TIMEOUT, Result, failure, run_on, write_through
 
@@ -21,6 +26,7 @@ class _Parser(argparse.ArgumentParser):
 _parser = _Parser(prog="%%on", add_help=False)
 _parser.add_argument("nodes", nargs="+", metavar="NODE")
 _parser.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT, metavar="SECONDS")
+_parser.add_argument("--unless", metavar="EXERCISE")
 
 
 @magics_class
@@ -29,15 +35,20 @@ class OnMagics(Magics):
 
     @cell_magic
     def on(self, line: str, cell: str) -> None:
-        """%%on NODE [NODE…] [--timeout SECONDS]
+        """%%on NODE [NODE…] [--timeout SECONDS] [--unless EXERCISE]
 
         Run the cell with `bash -e` on each node, on several at once. Output streams as it comes; the last
         line says exit code and duration. A command that fails fails the cell. An interrupt, or the
-        deadline (120 s by default), stops the command on the node too.
+        deadline (120 s by default), stops the command on the node too. With `--unless` it runs only while
+        that exercise is not solved, and is recorded as a solution that was looked up.
         """
         arguments = _parser.parse_args(shlex.split(line))
-        lab = (self.shell.user_ns if self.shell else {}).get("lab")
-        lab = lab if isinstance(lab, Lab) else Lab()
+        lab = _lab(self.shell)
+        if arguments.unless:
+            if grading.grade(lab, arguments.unless, exercises.find(arguments.unless), settle=0):
+                print(f"{arguments.unless} is solved already: the solution was not run.")
+                return
+            grading.note("solution", arguments.unless)
         nodes = [lab.node(name) for name in arguments.nodes]
         sink = write_through if len(nodes) == 1 else _Prefixed(max(len(node.name) for node in nodes))
         try:
@@ -55,8 +66,23 @@ class OnMagics(Magics):
 
 
 def register(shell: Any) -> None:
-    """Add the magic to an IPython shell."""
+    """Add the magic to an IPython shell, and the click for what needs a learner's consent."""
     shell.register_magics(OnMagics)
+    shell.set_custom_exc((WouldRemove,), _ask_first)
+
+
+def _lab(shell: Any) -> Lab:
+    """The notebook's `lab`, or the default one."""
+    found = (shell.user_ns if shell else {}).get("lab")
+    return found if isinstance(found, Lab) else Lab()
+
+
+def _ask_first(shell: Any, kind: Any, error: WouldRemove, traceback: Any, tb_offset: Any = None) -> None:
+    """What IPython does with a WouldRemove: show it as other errors, and a button below it."""
+    from labkit.widgets import Begin
+
+    shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
+    display(Begin(_lab(shell), error.begin))  # type: ignore[no-untyped-call]
 
 
 class _Prefixed:

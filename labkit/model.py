@@ -1,6 +1,6 @@
 """The swarm as data: frozen dataclasses, parsed from the engines' API answers. Pure; touches no engine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -27,7 +27,8 @@ class Node:
     """A member of the swarm as `docker node ls` shows it.
 
     `role`: `manager` or `worker`; `availability`: `active`, `pause` or `drain`; `status`: `ready`, `down`, …;
-    `manager_status`: `leader`, `reachable`, `unreachable`, or empty for a worker.
+    `manager_status`: `leader`, `reachable`, `unreachable`, or empty for a worker. `cpus` in cores and
+    `memory` in bytes are what the node has in all, 0 where it never reported.
     """
 
     id: str
@@ -38,6 +39,8 @@ class Node:
     manager_status: str
     address: str
     labels: Mapping[str, str]
+    cpus: float = 0.0
+    memory: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Service:
 
     `networks` are names; `vips` maps a network's name to the service's virtual address there. `update` is
     the state of the last update (`updating`, `paused`, `completed`, `rollback_completed`, …), empty when
-    there was none. `created` in seconds of the epoch.
+    there was none. `created` in seconds of the epoch. Each task reserves `cpus` (cores) and `memory` (bytes).
     """
 
     id: str
@@ -81,6 +84,9 @@ class Service:
     update: str = ""
     update_message: str = ""
     created: float = 0.0
+    constraints: tuple[str, ...] = ()
+    cpus: float = 0.0
+    memory: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,7 @@ class Task:
     """One task. `node` is a node's name, empty until the task is assigned; `slot` is 0 in global mode.
 
     `created` and `changed` (the last change of `state`) in seconds of the epoch, by the managers' clock.
+    `networks` are the names of those that it is on, without `ingress`.
     """
 
     id: str
@@ -101,6 +108,7 @@ class Task:
     created: float = 0.0
     changed: float = 0.0
     exit_code: int = 0
+    networks: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -136,6 +144,16 @@ class Snapshot:
     def service(self, name: str) -> Service | None:
         """The service of this name."""
         return next((service for service in self.services if service.name == name), None)
+
+    def running(self, service: str) -> list[Task]:
+        """The tasks of a service that run and are meant to.
+
+        What the swarm says of a node that is down is what was last heard of it; `docker service ls` does not
+        count those tasks either (ServiceListStatus in moby: daemon/cluster/services.go).
+        """
+        up = {node.name for node in self.nodes if node.status != "down"}
+        tasks = (task for task in self.tasks if task.service == service and task.wanted)
+        return [task for task in tasks if task.state == "running" and task.node in up]
 
 
 def parse_engine(name: str, container: str, swarm: str | None) -> Engine:
@@ -184,6 +202,7 @@ def _node(entry: Json) -> Node:
         manager_status="leader" if manager.get("Leader") else manager.get("Reachability", ""),
         address=entry["Status"].get("Addr", ""),
         labels=spec.get("Labels") or {},
+        **_resources(entry["Description"].get("Resources")),
     )
 
 
@@ -221,7 +240,15 @@ def _service(entry: Json, networks: Mapping[str, str]) -> Service:
         update=update.get("State", ""),
         update_message=update.get("Message", ""),
         created=seconds(entry["CreatedAt"]),
+        constraints=tuple((spec["TaskTemplate"].get("Placement") or {}).get("Constraints") or ()),
+        **_resources((spec["TaskTemplate"].get("Resources") or {}).get("Reservations")),
     )
+
+
+def _resources(entry: Json | None) -> dict[str, Any]:
+    """Cores and bytes of what a node has, or a task reserves."""
+    entry = entry or {}
+    return {"cpus": entry.get("NanoCPUs", 0) / 1e9, "memory": entry.get("MemoryBytes", 0)}
 
 
 def _task(entry: Json, services: Mapping[str, str], nodes: Mapping[str, str]) -> Task:
@@ -238,7 +265,16 @@ def _task(entry: Json, services: Mapping[str, str], nodes: Mapping[str, str]) ->
         created=seconds(entry["CreatedAt"]),
         changed=seconds(status["Timestamp"]),
         exit_code=(status.get("ContainerStatus") or {}).get("ExitCode", 0),
+        networks=tuple(_attached(entry)),
     )
+
+
+def _attached(task: Json) -> Iterator[str]:
+    """The names of the networks that a task is on, but for the routing mesh."""
+    for attachment in task.get("NetworksAttachments") or ():
+        spec = attachment["Network"].get("Spec") or {}
+        if not spec.get("Ingress"):
+            yield spec.get("Name", attachment["Network"].get("ID", ""))
 
 
 def _image(spec: Json) -> str:

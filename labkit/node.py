@@ -9,11 +9,14 @@ import docker
 from docker.models.containers import Container
 
 from labkit import engine, hint, tunnel
-from labkit.errors import LabNotRunning
+from labkit.deadline import Deadline
+from labkit.errors import CommandFailed, LabNotRunning
 from labkit.pipeline import Pipeline
 from labkit.running import DEFAULT_TIMEOUT, Result, run_on, write_through
 
 READY_TIMEOUT = 90.0
+_THAW_SECONDS = 10.0
+_CANNOT_INVOKE = 126  # the exit code of `docker exec` when its command does not start
 
 FaultState = Literal["stopped", "paused", "cut off"]
 
@@ -104,7 +107,17 @@ class Node:
 
     def wait_ready(self, timeout: float = READY_TIMEOUT) -> None:
         """Wait until the node's engine answers. Raises CommandFailed or CommandTimedOut."""
-        self.run("node-ready", timeout=timeout, quiet=True)
+        deadline = Deadline(timeout)
+        for _ in deadline.attempts():
+            try:
+                self.run("node-ready", timeout=max(1.0, deadline.left), quiet=True)
+                return
+            except CommandFailed as error:
+                # runc cannot enter a node that is only just mounting its cgroups.
+                if error.exit_code != _CANNOT_INVOKE:
+                    raise
+                refused = error
+        raise refused
 
     def logs(self, lines: int | None = None) -> str:
         """The node's own log (its engine's), the last `lines` of it or all."""
@@ -136,7 +149,15 @@ class Node:
 
     def unpause(self) -> None:
         """Let a frozen node go on."""
-        self.container.unpause()
+        for _ in Deadline(_THAW_SECONDS).attempts():
+            try:
+                return self.container.unpause()
+            except docker.errors.APIError as error:
+                # Of a node whose last processes are only just freezing, runc says that it runs.
+                if "cannot resume a running process" not in str(error):
+                    raise
+                refused = error
+        raise refused
 
     def cut_off(self) -> None:
         """Cut the node off the network, as a pulled cable does: no packet goes in or out, nobody is told.

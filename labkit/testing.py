@@ -30,6 +30,9 @@ _STYLE = (
     ("Types (mypy)", ("mypy",)),
 )
 
+# Most of the time they wait for a swarm. Tests of a file share labs and browsers; the short files stay last.
+_SIDE_BY_SIDE = ("--numprocesses", "3", "--dist", "loadfile", "--no-loadscope-reorder")
+
 
 def run(arguments: Sequence[str], full_kernel: bool = False) -> int:
     """Run everything, or pytest alone with `arguments`; return an exit code.
@@ -51,7 +54,7 @@ def run(arguments: Sequence[str], full_kernel: bool = False) -> int:
     _provide_browser(story)
     client = engine.own_client(timeout=600)
     images.ensure_all(client, topology.load(), story)
-    if not full_kernel and not _pytest(arguments):
+    if not full_kernel and not _pytest(arguments or _SIDE_BY_SIDE):
         failed.append("Tests")
     if full_kernel or everything:
         images.ensure_told(client, baking.NAME, story)

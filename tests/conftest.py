@@ -8,12 +8,13 @@ from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
-from labkit import Lab, engine, images
+from labkit import Lab, engine, hint, images
 from labkit.console import Story
 from labkit.errors import LabError
 from labkit.testing import REQUIRE_ENGINE
 
-SHARED = os.environ.get("LABKIT_TEST_LAB", "labkit-test")
+# Each of pytest-xdist's workers has one of its own.
+SHARED = os.environ.get("LABKIT_TEST_LAB", "labkit-test") + os.environ.get("PYTEST_XDIST_WORKER", "")
 
 
 def pytest_configure() -> None:
@@ -29,6 +30,26 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             if os.environ.get(REQUIRE_ENGINE):
                 raise
             pytest.skip(f"no engine: {error.what} (./lab test provides one)")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _progress(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests keep away from what the user of this machine has learned."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LABKIT_DATA_DIR", str(tmp_path_factory.mktemp("progress")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _choices() -> Iterator[None]:
+    """A command's lab and engine are exported to what it starts: not to the tests that follow."""
+    kept = {name: os.environ.get(name) for name in (hint.LAB_VARIABLE, hint.ENGINE_VARIABLE)}
+    yield
+    for name, value in kept.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +69,7 @@ def lab(_shared_lab: Lab) -> Lab:
 @pytest.fixture
 def swarm(_shared_lab: Lab) -> Lab:
     """The shared lab as a swarm of three."""
-    return _shared_lab.reset().up(swarm=True, story=Story(quiet=True))
+    return _shared_lab.reset(swarm=True)
 
 
 @pytest.fixture

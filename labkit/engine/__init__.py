@@ -20,6 +20,7 @@ from labkit.engine.install import ensure
 from labkit.engine.offer import offer
 from labkit.engine.places import Endpoint
 from labkit.engine.power import (
+    can_resume,
     has_machine,
     machine_report,
     needs_docker,
@@ -27,7 +28,16 @@ from labkit.engine.power import (
     power_on,
     require_images,
 )
-from labkit.engine.probes import Probe, as_json, essentials_missing, examine, no_engine, require_room, table
+from labkit.engine.probes import (
+    Probe,
+    as_json,
+    essentials_missing,
+    examine,
+    examine_kernel,
+    no_engine,
+    require_room,
+    table,
+)
 from labkit.engine.vm import process as processes
 
 __all__ = [
@@ -38,10 +48,12 @@ __all__ = [
     "Endpoint",
     "Probe",
     "as_json",
+    "can_resume",
     "client",
     "ensure",
     "essentials_missing",
     "examine",
+    "examine_kernel",
     "explained",
     "find",
     "forget",

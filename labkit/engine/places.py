@@ -66,7 +66,8 @@ def take_back() -> None:
     """Undo `export`."""
     if _is_exported():
         _set(users_variables())
-        del os.environ[_REPLACED], os.environ[EXPORTED]
+        for name in (_REPLACED, EXPORTED):
+            os.environ.pop(name, None)
 
 
 def _is_exported() -> bool:

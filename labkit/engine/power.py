@@ -67,6 +67,12 @@ def has_machine(lab: str) -> bool:
     return vm.found(lab) is not None
 
 
+def can_resume(lab: str, snapshot: str) -> bool:
+    """Whether the lab runs on a virtual machine that has saved itself under this name."""
+    machine = vm.found(lab)
+    return machine is not None and machine.home.running and machine.has_saved(snapshot)
+
+
 def require_images(client: docker.DockerClient, wanted: Topology) -> None:
     """Raise ImageUnavailable where a virtual machine carries the lab and lacks an image of its topology.
 

@@ -124,6 +124,13 @@ def examine(image: str | None) -> list[Probe]:
     return [_probe(key, line, findings[key]) for key, line in _LINES.items()]
 
 
+def examine_kernel(image: str | None) -> dict[str, Probe]:
+    """Probe the kernel alone, as `examine` does; by key."""
+    with closing(client(timeout=PROBE_SECONDS)) as engine:
+        findings = _kernel(engine, image)
+    return {key: _probe(key, line, findings[key]) for key, line in _KERNEL.items()}
+
+
 def no_engine(error: EngineNotFound | EngineUnsuitable) -> list[Probe]:
     """Return the one line that is left to tell when `find()` raised: where it looked, and what it met."""
     found = "; ".join(" ".join(line.split()) for line in error.evidence)

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from labkit.model import Engine, Node, Service, Snapshot, Task
 from labkit.plots.lettering import natural
-from labkit.plots.reasons import why_it_failed, why_it_waits
+from labkit.reasons import why_it_failed, why_it_waits
 
 LONGEST = 12  # tiles in a column; with more, one tile stands for the tasks of a service that are alike
 LOST = ("off", "frozen", "no answer")  # machines that do not take part, though they might
@@ -121,7 +121,7 @@ def arrange(snapshot: Snapshot) -> Arrangement:
         ),
         waiting=_waiting(current),
         services=tuple(
-            _entry(service, [task for task in tasks if task.service == service.name])
+            _entry(snapshot, service, [task for task in tasks if task.service == service.name])
             for service in sorted(snapshot.services, key=lambda service: natural(service.name))
         ),
     )
@@ -237,16 +237,15 @@ def _waiting(tasks: list[Task]) -> tuple[Waiting, ...]:
     return tuple(Waiting(service, tuple(labels), reason) for (service, reason), labels in rows.items())
 
 
-def _entry(service: Service, tasks: list[Task]) -> Entry:
+def _entry(snapshot: Snapshot, service: Service, tasks: list[Task]) -> Entry:
     wanted = [task for task in tasks if task.wanted]
-    running = sum(task.state == "running" for task in wanted)
     mode = ""
     if service.replicas is None:
         mode = "job" if any(task.desired_state == "complete" for task in tasks) else "global"
     return Entry(
         name=service.name,
         image=service.image,
-        running=running,
+        running=len(snapshot.running(service.name)),
         wanted=len({task.node for task in wanted}) if service.replicas is None else service.replicas,
         mode=mode,
         update=_UPDATES.get(service.update, service.update),

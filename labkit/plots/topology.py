@@ -1,13 +1,12 @@
 """The topology: services on the networks that join them; nodes below, with their ports to the outside."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 from labkit.model import Network, Node, Port, Service, Snapshot
 from labkit.plots.lettering import counted, fit, natural
 from labkit.plots.picture import Picture
 from labkit.plots.theme import LIGHT, Paint, Theme, node_paints, paints_of
-from labkit.plots.topology_words import attached, describe_topology, mode_words, running_tasks, title_words
+from labkit.plots.topology_words import attached, describe_topology, mode_words, title_words
 
 __all__ = ["describe_topology", "topology"]
 
@@ -198,12 +197,11 @@ def _node_lines(snapshot: Snapshot, node: Node) -> list[str]:
     """What runs on a node, and its own ports; at most as many lines as there is room for."""
     if node.status == "down":
         return []
-    running = Counter(task.service for task in running_tasks(snapshot) if task.node == node.name)
     lines = []
-    for name in sorted(running, key=natural):
-        service = snapshot.service(name)
-        own = [_port(port) for port in service.ports if port.mode == "host"] if service else []
-        lines += [f"{name} × {running[name]}", *(f"   {port} {name}" for port in own)]
+    for service in sorted(snapshot.services, key=lambda service: natural(service.name)):
+        count = sum(task.node == node.name for task in snapshot.running(service.name))
+        own = [f"   {_port(port)} {service.name}" for port in service.ports if port.mode == "host"]
+        lines += [f"{service.name} × {count}", *own] if count else []
     if len(lines) > _LINES:
         lines = [*lines[: _LINES - 1], f"and {len(lines) - _LINES + 1} more"]
     return lines or ["no tasks"]

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from labkit.model import Service, Snapshot, Task
+from labkit.model import Service, Snapshot
 from labkit.plots.lettering import counted, listed, natural
 
 _MANY = 20  # services; more are counted, not told
@@ -17,12 +17,6 @@ def attached(service: Service) -> list[str]:
 def mode_words(service: Service) -> str:
     """How many tasks a service asks for."""
     return "one per node" if service.replicas is None else counted(service.replicas, "replica")
-
-
-def running_tasks(snapshot: Snapshot) -> list[Task]:
-    """The tasks that run; what the swarm says of a node that is down is what was last heard of it."""
-    down = {node.name for node in snapshot.nodes if node.status == "down"}
-    return [task for task in snapshot.tasks if task.state == "running" and task.node not in down]
 
 
 def title_words(snapshot: Snapshot) -> str:
@@ -68,7 +62,7 @@ def _network_words(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _service_words(snapshot: Snapshot, service: Service) -> Iterator[str]:
-    places = Counter(task.node for task in running_tasks(snapshot) if task.service == service.name)
+    places = Counter(task.node for task in snapshot.running(service.name))
     where = listed([f"{node} ({places[node]})" for node in sorted(places, key=natural)])
     yield f"{service.name} runs on {where}." if where else f"{service.name} runs nowhere."
     own = [name for name in service.networks if name in service.vips]

@@ -5,20 +5,30 @@ headless form, `.run(…)`: it waits, returns what came of it and raises what we
 """
 
 from labkit.widgets.availability import Availability
+from labkit.widgets.begin import Begin
 from labkit.widgets.command import Command
+from labkit.widgets.exam import Exam
+from labkit.widgets.exercise import Exercise
 from labkit.widgets.faults import Faults
 from labkit.widgets.ports import Ports
 from labkit.widgets.predict import Predict
+from labkit.widgets.progress import Progress
+from labkit.widgets.quiz import Quiz
 from labkit.widgets.scale import Scale
 from labkit.widgets.terminals import Terminals
 from labkit.widgets.update import RollingUpdate
 
 __all__ = [
     "Availability",
+    "Begin",
     "Command",
+    "Exam",
+    "Exercise",
     "Faults",
     "Ports",
     "Predict",
+    "Progress",
+    "Quiz",
     "RollingUpdate",
     "Scale",
     "Terminals",

@@ -9,6 +9,8 @@ import ipywidgets
 from sidecar.sidecar import Sidecar
 
 from labkit import events, hint, plots
+from labkit.course import chapters, exercises, progress
+from labkit.errors import LabError
 from labkit.film import Event, Frame
 from labkit.model import Snapshot
 
@@ -34,13 +36,15 @@ class Board:
         self._shown: Snapshot | None = None
         self._recent: deque[Event] = deque(maxlen=_RECENT)
         self.picture, self.news = ipywidgets.HTML(_view_count=0), ipywidgets.HTML()
-        box = ipywidgets.VBox([self.picture, self.news])
+        self.exercises = ipywidgets.HTML(_exercises())
+        box = ipywidgets.VBox([self.picture, self.exercises, self.news])
         box.layout.padding, box.layout.overflow = "8px 16px", "auto"
         title = "Swarm" if lab.name == hint.DEFAULT_LAB else f"Swarm {lab.name}"
         self._sidecar = Sidecar(title=title, anchor="split-right")
         self._sidecar.append_display_data(box)
         self.picture.observe(self._on_views, "_view_count")
         self._subscription = events.subscribe(lab, self.paint)
+        self._forget = progress.subscribe(lambda _: self._tick())
 
     def __repr__(self) -> str:
         return f"<Board of lab {self.lab.name}: {'live' if self.live else 'closed'}>"
@@ -65,7 +69,11 @@ class Board:
         if self.live:
             del _open[self.lab.name]
         self._subscription.close()
+        self._forget()
         self._sidecar.close()
+
+    def _tick(self) -> None:
+        self.exercises.value = _exercises()
 
     def _on_views(self, change: dict[str, Any]) -> None:
         # The front-end counts the views, and begins anew after a reload of the page without taking the old
@@ -80,6 +88,25 @@ def board(lab: "Lab") -> Board:
     if found is None:
         found = _open[lab.name] = Board(lab)
     return found
+
+
+def _exercises() -> str:
+    """The exercises of the chapter that was begun last, those that are solved ticked off."""
+    try:
+        name, solved = progress.chapter(), progress.solved()
+        key = chapters.find(name)[1].key if name else ""
+    except LabError:  # what cannot be read is told where it is to be written
+        return ""
+    if not key:
+        return ""
+    rows = "".join(
+        f"<li>{'✓' if exercise in solved else '·'} <strong>{exercise}</strong> {html.escape(found.task)}</li>"
+        for exercise, found in exercises.of_chapter(key).items()
+    )
+    return (
+        '<section aria-label="Exercises"><strong>Exercises</strong>'
+        f'<ol class="labkit-news">{rows}</ol></section>'
+    )
 
 
 def _list(recent: "deque[Event]") -> str:

@@ -5,6 +5,7 @@ from html import escape
 from itertools import groupby
 
 from labkit.checks import Verdict
+from labkit.course.grading import Grade
 from labkit.errors import LabError
 
 KEPT_CHARACTERS = 20_000
@@ -13,6 +14,7 @@ KEPT_CHARACTERS = 20_000
 STYLE = """<style>
 .labkit-title { font-weight: 600; }
 .labkit-note { line-height: 1.5; padding: 3px 0; }
+.labkit-prose { line-height: 1.5; padding: 3px 0; color: var(--jp-content-font-color1); }
 .labkit-note, .labkit-where { color: var(--jp-ui-font-color2); }
 .labkit-line { display: flex; align-items: start; gap: 8px; line-height: 1.5; }
 .labkit-line, .labkit-output pre, .labkit-error { font-family: var(--jp-code-font-family);
@@ -29,6 +31,7 @@ STYLE = """<style>
     outline: 2px solid var(--jp-brand-color1); outline-offset: 1px; }
 .labkit-output { display: flex; flex-direction: column-reverse; max-height: 16em; overflow: auto;
     border: 1px solid var(--jp-border-color2); background: var(--jp-layout-color1); }
+.labkit-points { list-style: none; margin: 0; padding: 0 0 0 1em; }
 .labkit-output pre { flex: none; overflow: visible; margin: 0; padding: 6px 10px; line-height: 1.4;
     white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; background: none;
     color: var(--jp-content-font-color1); }
@@ -50,12 +53,22 @@ navigator.clipboard ? navigator.clipboard.writeText(this.dataset.text).then(() =
     : select();
 """
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)")
+_IN_BACKTICKS = re.compile(r"`([^`]+)`")
 _OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n|$)")
 
 
 def title(text: str) -> str:
     """A widget's heading."""
-    return f'<div class="labkit-title">{escape(text)}</div>'
+    return f'<div class="labkit-title">{_with_code(text)}</div>'
+
+
+def prose(text: str) -> str:
+    """Text to read, with what stands in backticks as code; empty for none."""
+    return f'<div class="labkit-prose">{_with_code(text)}</div>' if text else ""
+
+
+def _with_code(text: str) -> str:
+    return _IN_BACKTICKS.sub(r"<code>\1</code>", escape(text))
 
 
 def note(text: str) -> str:
@@ -66,6 +79,17 @@ def note(text: str) -> str:
 def verdict(found: Verdict) -> str:
     """A check's words; what does not hold may still come about."""
     return f"{'✓' if found else '…'} {found.words}"
+
+
+def points(grade: Grade) -> str:
+    """How an exercise stands, point by point; once it is solved, why it matters."""
+    rows = "".join(f"<li>{escape(str(point))}</li>" for point in grade.points)
+    head = "✓ Solved" if grade.solved else "Not solved yet"
+    why = f"<div>Why it matters: {escape(grade.why)}</div>" if grade.solved else ""
+    return (
+        f'<div class="labkit-prose" aria-live="polite"><strong>{head}</strong>'
+        f'<ul class="labkit-points">{rows}</ul>{why}</div>'
+    )
 
 
 def copy_button(text: str) -> str:

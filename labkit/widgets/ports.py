@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from labkit import engine, images, plots, relay
+from labkit import features, plots, relay
 from labkit.errors import CommandInterrupted, LabError
 from labkit.load import Load
 from labkit.model import Port, Snapshot
@@ -159,8 +159,7 @@ def _said(answer: Answer) -> str:
 
 def _why_unanswered() -> str:
     """The kernel's part in missing answers of the routing mesh, by name; empty when it is complete."""
-    probes = engine.examine(images.installed_tag(engine.client(), "node"))
-    (probe,) = [probe for probe in probes if probe.key == "ip_vs"]
+    probe = features.probe("mesh")
     if probe.ok:
         return ""
     return (

@@ -149,7 +149,7 @@ class Predict(Panel):
 
 def placed(snapshot: Snapshot, service: str) -> dict[str, int]:
     """How many tasks of a service run on each node of the lab."""
-    nodes = [task.node for task in snapshot.tasks if task.service == service and task.state == "running"]
+    nodes = [task.node for task in snapshot.running(service)]
     return {name: nodes.count(name) for name in snapshot.engines}
 
 

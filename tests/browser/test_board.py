@@ -78,7 +78,9 @@ def test_returns_after_a_reload_of_the_page(docked: Notebook, jupyterlab: Jupyte
 
 @pytest.mark.usefixtures("docked")
 def test_follows_the_swarm(swarm: Lab, jupyterlab: JupyterLab) -> None:
-    swarm.node("manager1").run("docker service create --quiet --name web --replicas 3 web:1", quiet=True)
+    swarm.node("manager1").run(
+        "docker service create --quiet --update-monitor 1s --name web --replicas 3 web:1", quiet=True
+    )
     for slot in (1, 2, 3):
         board(jupyterlab).get_by_text(f"web.{slot}", exact=True).wait_for()
     swarm.node("manager1").run("docker service scale web=1", quiet=True)
@@ -87,7 +89,9 @@ def test_follows_the_swarm(swarm: Lab, jupyterlab: JupyterLab) -> None:
 
 
 def test_tasks_spread_leave_and_heal_before_the_learners_eyes(swarm: Lab, jupyterlab: JupyterLab) -> None:
-    swarm.node("manager1").run("docker service create --quiet --name web --replicas 3 web:1", quiet=True)
+    swarm.node("manager1").run(
+        "docker service create --quiet --update-monitor 1s --name web --replicas 3 web:1", quiet=True
+    )
     notebook = jupyterlab.open_cells([SET_UP, *CONTROLS])
     notebook.run_all()
     scale, availability, faults = (notebook.output(index) for index in (1, 2, 3))

@@ -27,9 +27,10 @@ def test_the_first_start_shows_chapters_nodes_and_the_table_of_contents(jupyterl
 
 
 @pytest.mark.usefixtures("lab")
-def test_chapter_1_runs_by_run_all(jupyterlab: JupyterLab) -> None:
-    notebook = jupyterlab.open_notebook(CHAPTER)
-    notebook.run_all()
+@pytest.mark.parametrize("chapter", [CHAPTER, "04-run-services.ipynb", "07-ship-stacks.ipynb"])
+def test_a_chapter_runs_by_run_all(jupyterlab: JupyterLab, chapter: str) -> None:
+    notebook = jupyterlab.open_notebook(chapter)
+    notebook.run_all(seconds=300)
     assert notebook.counts() == list(range(1, len(notebook.counts()) + 1))
     assert len(notebook.counts()) > 20
     deliberate = {
@@ -37,7 +38,7 @@ def test_chapter_1_runs_by_run_all(jupyterlab: JupyterLab) -> None:
     }
     assert notebook.failures().keys() == deliberate
     notebook.output(len(notebook.counts()) // 2)
-    jupyterlab.screenshot("chapter-1")
+    jupyterlab.screenshot(f"ran-{chapter[:2]}")
 
 
 def test_the_kernel_restarts_and_forgets(jupyterlab: JupyterLab) -> None:

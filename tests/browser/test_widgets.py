@@ -23,7 +23,7 @@ PLACE = "--env NODE={{.Node.Hostname}} --env SLOT={{.Task.Slot}}"
 def web(swarm: Lab) -> Lab:
     """A swarm with a service `web` of three tasks."""
     swarm.node("manager1").run(
-        f"docker service create --quiet --name web --replicas 3 {PLACE} web:1", quiet=True
+        f"docker service create --quiet --update-monitor 1s --name web --replicas 3 {PLACE} web:1", quiet=True
     )
     return swarm
 
@@ -130,7 +130,8 @@ def test_a_published_port_opens_in_the_browser_and_requests_are_drawn(
     swarm: Lab, jupyterlab: JupyterLab
 ) -> None:
     port = "--mode global --publish mode=host,published=8081,target=80"
-    swarm.node("manager1").run(f"docker service create --quiet --name web {port} {PLACE} web:1", quiet=True)
+    create = f"docker service create --quiet --update-monitor 1s --name web {port} {PLACE} web:1"
+    swarm.node("manager1").run(create, quiet=True)
     output = show(jupyterlab, "widgets.Ports(lab)")
     with jupyterlab.page.context.expect_page() as opened:
         output.get_by_role("link", name="worker1:8081").click()
@@ -187,3 +188,37 @@ def test_a_kernel_that_is_restarted_leaves_no_process(lab: Lab, jupyterlab: Jupy
     assert sleeping(lab, "4727")
     notebook.restart_kernel()
     eventually(lambda: not sleeping(lab, "4727"), "the end of the process")
+
+
+def test_an_exercise_is_ticked_off_and_gives_hints(swarm: Lab, jupyterlab: JupyterLab) -> None:
+    output = show(jupyterlab, 'widgets.Exercise(lab, "join.2")')
+    see(output, "Not solved yet")
+    output.get_by_role("button", name="Hint").press("Enter")
+    see(output, "Hint 1 of 2")
+    swarm.node("manager1").run("docker node update --label-add disk=ssd worker2", quiet=True)
+    see(output, "✓ Solved")
+    keep(jupyterlab, "exercise")
+
+
+def test_a_quiz_answers_by_the_keyboard(jupyterlab: JupyterLab) -> None:
+    output = show(jupyterlab, 'widgets.Quiz("create")')
+    output.get_by_label("None", exact=True).check()
+    second = output.get_by_role("button", name="Answer").nth(1)
+    second.press("Enter")
+    see(output, "✓ Right.")
+    keep(jupyterlab, "quiz")
+
+
+def test_a_chapter_that_would_remove_something_begins_by_a_click(swarm: Lab, jupyterlab: JupyterLab) -> None:
+    swarm.node("manager1").run("docker volume create data", quiet=True)
+    notebook = jupyterlab.open_cells([SETUP, "%load_ext labkit", 'lab.begin("create-a-swarm");', "1"])
+    jupyterlab.menu("Run", "Run All Cells")
+    notebook.wait_for("cells[2].model.executionCount && idle()")
+    assert "WouldRemove" in notebook.failures()[2]
+    assert notebook.counts()[3] is None  # Run All has stopped there
+    output = notebook.output(2)
+    see(output, "volume data on manager1")
+    keep(jupyterlab, "begin")
+    output.get_by_role("button", name="Remove all this and begin").click()
+    see(output, "this is where it starts")
+    assert checks.swarm_inactive()(swarm.snapshot())

@@ -4,9 +4,11 @@
 
 All chapters when none is named. Committed outputs are for who has not run the cells yet: on a code host, or in
 JupyterLab, which trusts only what was run here. Neither shows widgets or inline SVG. So a widget leaves its text,
-and a picture is a PNG beside its text. Tokens are cut short.
+and a picture is a PNG beside its text. Tokens are cut short. A cell that skips its step on this kernel keeps
+the output of a kernel that took it, if one is there: on such a kernel, LABKIT_ENGINE=vm brings it about.
 """
 
+import copy
 import sys
 from pathlib import Path
 
@@ -15,9 +17,11 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from labkit.errors import redact
+from tests.notebooks.run import cell_seconds
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 WIDGET = "application/vnd.jupyter.widget-view+json"
+SKIPPED = "Skipped: "  # so begins what `lab.can` prints
 
 # What the kernel hears before the first cell. 32 colours are enough, and a quarter of the bytes.
 _PICTURES_AS_PNG = """
@@ -39,17 +43,34 @@ def execute(path: Path) -> None:
     book = nbformat.read(path, as_version=4)
     client = NotebookClient(
         book,
-        timeout=180,
+        timeout=cell_seconds(),
         coalesce_streams=True,  # a token may have come in two parts
         record_timing=False,
         store_widget_state=False,
         resources={"metadata": {"path": FOLDER}},
     )
+    before = {cell.id: copy.deepcopy(cell) for cell in book.cells if cell.cell_type == "code"}
     with client.setup_kernel():
         client.kc.execute(_PICTURES_AS_PNG, silent=True)
         for index, cell in enumerate(book.cells):
             client.execute_cell(cell, index)
+    keep_what_was_skipped(book, before)
     path.write_text(redact(nbformat.writes(tidied(book))) + "\n", encoding="utf-8")
+
+
+def keep_what_was_skipped(book: NotebookNode, before: dict[str, NotebookNode]) -> None:
+    """Give cells that skipped their step, and pictures right after them, the outputs that they had before."""
+    lacking = False
+    for cell in (cell for cell in book.cells if cell.cell_type == "code"):
+        lacking = skipped(cell) or (lacking and cell.source.startswith("plots."))
+        old = before[cell.id]
+        if lacking and not skipped(old) and old.source == cell.source and old.execution_count:
+            cell.outputs = old.outputs
+
+
+def skipped(cell: NotebookNode) -> bool:
+    """Whether the cell's output says that its step was skipped."""
+    return any(output.get("text", "").startswith(SKIPPED) for output in cell.outputs)
 
 
 def tidied(book: NotebookNode) -> NotebookNode:

@@ -41,7 +41,9 @@ def memory() -> float:
 
 def test_shows_the_tasks_and_what_happened(swarm: Lab, board: Board) -> None:
     eventually(lambda: "no services yet" in painted(board), "the nodes")
-    swarm.node("manager1").run("docker service create --quiet --name web --replicas 3 web:1", quiet=True)
+    swarm.node("manager1").run(
+        "docker service create --quiet --update-monitor 1s --name web --replicas 3 web:1", quiet=True
+    )
     eventually(lambda: all(f">web.{slot}<" in painted(board) for slot in (1, 2, 3)), "three tasks")
     eventually(lambda: "service web: created" in board.news.value, "the news")
 

@@ -162,7 +162,11 @@ def test_undo_takes_what_came_by_hand_too(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     "restore",
-    [Lab.reset, lambda lab: lab.up(story=Story(quiet=True)), lambda lab: lab.begin("join-and-manage-nodes")],
+    [
+        Lab.reset,
+        lambda lab: lab.up(story=Story(quiet=True)),
+        lambda lab: lab.begin("join-and-manage-nodes", yes=True),
+    ],
     ids=["reset", "up", "begin"],
 )
 def test_faults_end_by_themselves(lab: Lab, restore: Callable[[Lab], object]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from labkit import Lab, dockerfile, engine, images
-from tests.helpers import labkit
+from tests.helpers import eventually, labkit
 
 pytestmark = pytest.mark.engine
 
@@ -25,8 +25,8 @@ def test_unchanged_image_is_not_built_again() -> None:
 
 
 def test_no_build_stage_is_left_behind() -> None:
-    stages = engine.client().images.list(filters={"dangling": True, "label": dockerfile.STAGE_LABEL})
-    assert stages == []
+    wanted = {"dangling": True, "label": dockerfile.STAGE_LABEL}
+    eventually(lambda: not engine.client().images.list(filters=wanted), "the end of every build's stages", 60)
 
 
 def test_images_are_listed() -> None:

@@ -225,7 +225,7 @@ def test_lost_quorum_is_a_state_and_no_error(swarm: Lab) -> None:
 @pytest.mark.parametrize("chapter", ["create-a-swarm", "02-join-and-manage-nodes"])
 def test_a_chapter_begins_from_any_state(swarm: Lab, chapter: str) -> None:
     swarm.node("worker1").kill()
-    swarm.begin(chapter)
+    swarm.begin(chapter, yes=True)
     expected = {"inactive"} if chapter == "create-a-swarm" else {"inactive", "active"}
     assert {found.swarm for found in swarm.snapshot().engines.values()} == expected
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.engine
 RCLONE = "docker plugin install --grant-all-permissions --alias rclone registry:5000/rclone:1"
 LOGS = "docker plugin install --grant-all-permissions --alias webdav-log registry:5000/webdav-log"
 COUNTER = """
-docker service create --quiet --name counter --constraint node.role==worker \\
+docker service create --quiet --update-monitor 1s --name counter --constraint node.role==worker \\
     --network data --endpoint-mode dnsrr \\
     --mount type=volume,target=/data,source=numbers,volume-driver=rclone,volume-opt=remote=storage:numbers \\
     counter

@@ -54,7 +54,7 @@ def tidy(lab: Lab) -> None:
 
 @pytest.fixture(scope="module")
 def _offline_lab(_shared_lab: Lab) -> Iterator[Lab]:
-    lab = _shared_lab.reset().up(swarm=True, story=QUIET)
+    lab = _shared_lab.reset(swarm=True)
     for node in lab.nodes.values():
         node.run("docker system prune --all --force", quiet=True)  # so that a pull is one
     yield lab

@@ -36,7 +36,8 @@ def labkit_threads() -> list[str]:
 def service(lab: Lab, *options: str, name: str = "web", image: str = "web:1") -> None:
     """A service on the swarm, once its tasks run; `--replicas 2` by default."""
     words = " ".join(options or ["--replicas 2"])
-    lab.node("manager1").run(f"docker service create --quiet --name {name} {words} {image}", quiet=True)
+    create = f"docker service create --quiet --update-monitor 1s --name {name} {words} {image}"
+    lab.node("manager1").run(create, quiet=True)
 
 
 def finished(panel: Panel) -> None:

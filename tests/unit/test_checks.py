@@ -6,16 +6,24 @@ import pytest
 
 from labkit import checks
 from labkit.checks import Check, Verdict
-from labkit.model import Engine, Snapshot
+from labkit.model import Engine, Snapshot, Task
 from tests.recorded import recorded
 
 BARE = Snapshot(engines={name: Engine(name, "running", "inactive") for name in ("manager1", "worker1")})
 SNAPSHOTS = {
     "bare": BARE,
     "half-bare": replace(BARE, engines={**BARE.engines, "worker1": Engine("worker1", "exited")}),
+    "locked": replace(BARE, engines={**BARE.engines, "worker1": Engine("worker1", "running", "locked")}),
     **{
         name: recorded(name)
-        for name in ("three-nodes", "services", "drained", "manager-unreachable", "quorum-lost")
+        for name in (
+            "three-nodes",
+            "services",
+            "half-updated",
+            "drained",
+            "manager-unreachable",
+            "quorum-lost",
+        )
     },
 }
 DOWN = "manager-unreachable"
@@ -45,6 +53,17 @@ CASES: list[tuple[Check, str, bool, str]] = [
         "worker1 is in no swarm (its swarm state is inactive)",
     ),
     (checks.swarm_active(), DOWN, False, "worker2 does not answer (its container is exited)"),
+    (checks.swarm_locked("worker1"), "locked", True, "worker1 is locked"),
+    (
+        checks.swarm_locked(),
+        "locked",
+        False,
+        "manager1 is not locked (its swarm state is inactive)",
+    ),
+    (checks.quorum_lost(), "quorum-lost", True, "the quorum is lost"),
+    (checks.quorum_lost(), "three-nodes", False, "there is a quorum"),
+    (checks.quorum_lost(), "bare", False, "there is no swarm yet"),
+    (checks.listed_once(), "three-nodes", True, "every node is listed once"),
     (checks.nodes_ready(3), "three-nodes", True, "3 of 3 nodes ready (manager1, worker1, worker2)"),
     (checks.nodes_ready(3), DOWN, False, "2 of 3 nodes ready (manager1, worker1, worker2 is down)"),
     (checks.nodes_ready(2), "three-nodes", False, "3 of 2 nodes ready (manager1, worker1, worker2)"),
@@ -75,8 +94,8 @@ CASES: list[tuple[Check, str, bool, str]] = [
     (checks.managers(1), DOWN, False, "2 of 1 managers (manager1, worker1)"),
     (checks.availability("worker1", "drain"), "drained", True, "worker1 has availability drain"),
     (checks.availability("worker1", "drain"), "services", False, "worker1 has availability active"),
-    (checks.label("worker2", "zone", "a"), "drained", True, "worker2 has the labels {'zone': 'a'}"),
-    (checks.label("worker2", "zone", "b"), "drained", False, "worker2 has the labels {'zone': 'a'}"),
+    (checks.label("worker2", "zone", "a"), "drained", True, "worker2 has the labels zone=a"),
+    (checks.label("worker2", "zone", "b"), "drained", False, "worker2 has the labels zone=a"),
     (checks.label("worker1", "zone", "a"), "drained", False, "worker1 has no labels"),
     (checks.running("web", 4), "services", True, "4 of 4 tasks of web run"),
     (checks.running("everywhere", 3), "services", True, "3 of 3 tasks of everywhere run"),
@@ -91,22 +110,80 @@ CASES: list[tuple[Check, str, bool, str]] = [
         "no suitable node (scheduling constraints not satisfied on 3 nodes)",
     ),
     (checks.running("nothing", 1), "services", False, "0 of 1 tasks of nothing run"),
+    (
+        checks.update("web", "updating"),
+        "half-updated",
+        True,
+        "the last update of web is updating: update in progress",
+    ),
+    (checks.update("web", "completed"), "services", False, "web has not been updated yet"),
+    (checks.update("nothing", "completed"), "services", False, "there is no service nothing"),
+    (checks.running("web", 4, image="base:1"), "services", True, "4 of 4 tasks of web run"),
+    (
+        checks.running("web", 4, image="base:2"),
+        "services",
+        False,
+        "4 of 4 tasks of web run; it runs base:1, not base:2",
+    ),
+    (
+        checks.running("web", 4, on="worker1"),
+        "services",
+        False,
+        "4 of 4 tasks of web run; web.2 runs on worker2, not on worker1; "
+        "web.3 runs on manager1, not on worker1",
+    ),
+    (
+        checks.pinned("web", "worker1"),
+        "services",
+        False,
+        "web has no constraints: it may run on manager1, worker1, worker2",
+    ),
+    (
+        checks.pinned("pending", "worker1"),
+        "services",
+        False,
+        "pending has constraints node.labels.disk==ssd: it may run on no node at all",
+    ),
+    (checks.pinned("nothing", "worker1"), "services", False, "there is no service nothing"),
+    (checks.on_networks("web"), "services", True, "web is on no network of the swarm"),
+    (checks.on_networks("web", "front"), "services", False, "web is on no network of the swarm"),
+    (checks.on_networks("nothing"), "services", False, "nothing has no tasks"),
+    (checks.tasks_on("worker1", "web", 0), "drained", True, "worker1 runs 0 tasks of web, wanted: 0"),
+    (checks.tasks_on("worker1", "web", 9), "drained", False, "worker1 runs 0 tasks of web, wanted: 9"),
+    (
+        checks.tasks_on("worker2", "everywhere", 1),
+        DOWN,
+        False,
+        "worker2 runs 0 tasks of everywhere, wanted: 1",
+    ),
+    (checks.service_absent("nothing"), "services", True, "there is no service nothing"),
+    (checks.service_absent("web"), "services", False, "there is still a service web"),
 ]
 ABOUT_THE_SWARM: dict[str, Check] = {
     "nodes_ready": checks.nodes_ready(3),
     "node_ready": checks.node_ready("worker1"),
     "node_down": checks.node_down("worker1"),
     "node_absent": checks.node_absent("worker1"),
+    "listed_once": checks.listed_once(),
     "role": checks.role("worker1", "worker"),
     "manager_status": checks.manager_status("worker1", ""),
     "managers": checks.managers(1),
     "availability": checks.availability("worker1", "active"),
     "label": checks.label("worker1", "zone", "a"),
     "running": checks.running("web", 4),
+    "update": checks.update("web", "completed"),
+    "pinned": checks.pinned("web", "worker1"),
+    "on_networks": checks.on_networks("web"),
+    "tasks_on": checks.tasks_on("worker1", "web", 0),
+    "service_absent": checks.service_absent("web"),
 }
 
 
-@pytest.mark.parametrize(("check", "snapshot", "ok", "words"), CASES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("check", "snapshot", "ok", "words"),
+    CASES,
+    ids=[f"{recording}: {words}"[:60] for _, recording, _, words in CASES],
+)
 def test_a_check_answers_and_says_what_is_so(check: Check, snapshot: str, ok: bool, words: str) -> None:
     assert check(SNAPSHOTS[snapshot]) == Verdict(ok, words)
 
@@ -131,11 +208,61 @@ def test_one_task_too_many_under_way_is_not_running_yet() -> None:
     assert verdict == Verdict(False, "4 of 4 tasks of web run; web.5 is preparing")
 
 
+def test_what_was_last_heard_of_a_node_that_is_down_does_not_run() -> None:
+    services = SNAPSHOTS["services"]
+    lost = next(task for task in services.tasks if task.service == "web")
+    down = replace(next(node for node in services.nodes if node.name == lost.node), status="down")
+    without = tuple(node for node in services.nodes if node.name != lost.node)
+    verdict = checks.running("web", 4)(replace(services, nodes=(*without, down)))
+    assert not verdict
+    assert f"{lost.name} was on {lost.node}, which is down" in str(verdict)
+    # Unless it is the old entry of a node that has joined again.
+    assert checks.running("web", 4)(replace(services, nodes=(*services.nodes, replace(down, id="left"))))
+
+
+@pytest.mark.parametrize(
+    ("constraints", "fits"),
+    [
+        (["node.hostname==worker1"], "worker1"),
+        (["node.role == manager"], "manager1"),
+        (["node.hostname!=worker1", "node.role!=manager"], "worker2"),
+        (["node.hostname!=worker1"], "manager1, worker2"),
+        (["node.labels.disk!=ssd", "node.platform.os==linux"], "manager1, worker1, worker2"),
+    ],
+)
+def test_constraints_pin_a_service_to_what_they_leave(constraints: list[str], fits: str) -> None:
+    services = SNAPSHOTS["services"]
+    web = replace(services.services[2], constraints=tuple(constraints))
+    verdict = checks.pinned("web", fits)(replace(services, services=(web,)))
+    words = f"web has constraints {', '.join(constraints)}: it may run on {fits}"
+    assert verdict == Verdict("," not in fits, words)
+
+
+def test_a_service_is_on_a_network_once_all_its_tasks_are() -> None:
+    """As while a network is added to a service: its tasks are replaced one after the other."""
+    services = SNAPSHOTS["services"]
+
+    def verdict(*tasks: Task) -> Verdict:
+        return checks.on_networks("web", "front", "back")(replace(services, tasks=tasks))
+
+    old, other, *_ = (task for task in services.tasks if task.service == "web")
+    new = replace(other, networks=("front", "back"))
+    assert verdict(replace(old, networks=("front",)), new) == Verdict(
+        False, "web is on back and front; and on front"
+    )
+    assert verdict(replace(new, state="starting")) == Verdict(
+        False, f"web is on back and front ({new.name} starts)"
+    )
+    assert verdict(replace(old, networks=("back", "front")), new) == Verdict(True, "web is on back and front")
+
+
 def test_a_left_over_entry_keeps_a_node_listed() -> None:
     three = SNAPSHOTS["three-nodes"]
     left = replace(three.nodes[1], id="left", status="down")
-    verdict = checks.node_absent("worker1")(replace(three, nodes=(*three.nodes, left)))
-    assert verdict == Verdict(False, "worker1 is still listed (ready, down)")
+    rejoined = replace(three, nodes=(*three.nodes, left))
+    assert checks.node_absent("worker1")(rejoined) == Verdict(False, "worker1 is still listed (ready, down)")
+    words = "worker1 is listed more than once: an old entry is left"
+    assert checks.listed_once()(rejoined) == Verdict(False, words)
 
 
 def test_every_check_of_the_vocabulary_is_tested() -> None:
@@ -147,7 +274,8 @@ def test_every_check_of_the_vocabulary_is_tested() -> None:
         and not name.startswith("_")
         and getattr(made, "__annotations__", {}).get("return") is Check
     }
-    assert makers == ABOUT_THE_SWARM.keys() | {"swarm_active", "swarm_inactive"}
+    of_engines = {"swarm_active", "swarm_inactive", "swarm_locked", "quorum_lost"}
+    assert makers == ABOUT_THE_SWARM.keys() | of_engines
 
 
 def test_a_verdict_shows_as_its_mark_and_words() -> None:

@@ -41,6 +41,7 @@ def own_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine without a lab."""
     monkeypatch.setattr(engine, "client", lambda **_: None)
+    monkeypatch.setattr(engine, "thread_client", lambda: None)
     monkeypatch.setattr(bringup, "node_entries", lambda *_: {})
     monkeypatch.setattr(bringup, "service_entries", lambda *_: {})
 

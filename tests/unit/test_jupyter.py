@@ -92,7 +92,7 @@ def test_the_launcher_has_every_chapter_by_its_title_then_every_node() -> None:
         {"name": "manager1"},
         {"name": "worker1"},
     ]
-    assert [entry["label"] for entry in entries[:2]] == ["Create a swarm", "Join and manage nodes"]
+    assert [entry["label"] for entry in entries[:2]] == ["Why orchestrate", "Create a swarm"]
     assert [entry["label"] for entry in entries[-2:]] == ["manager1", "worker1"]
     assert {entry["command"] for entry in entries} == {"docmanager:open", "terminal:open"}
 

@@ -13,13 +13,14 @@ PACKAGE = Path(__file__).parents[2] / "labkit"
 # From the bottom up. A package stands for its modules, which are then listed nowhere else.
 LAYERS = {
     "base": "errors state deadline console hint parallel lock system",
-    "pure": "composefile topology model film history healing traffic checks advice",
+    "pure": "composefile topology model film history healing traffic checks advice reasons explain",
     "plots": "plots",
     "docker": "engine execution running tunnel pipeline node faults outside load relay bringup blueprint "
-    "formation images bank baking dockerfile base_image",
+    "formation images features bank baking dockerfile base_image",
     "sight": "events",
+    "course": "course",
     "widgets": "widgets",
-    "lab": "lab course status bundle",
+    "lab": "lab lessons status bundle",
     "cells": "magics",
     "entry": "cli commands jupyter jupyter_launcher node_terminals terminal testing labkit",
 }

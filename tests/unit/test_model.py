@@ -14,6 +14,8 @@ WORKER1 = Node(
     manager_status="",
     address="172.30.77.21",
     labels={},
+    cpus=2.0,
+    memory=25276510208,
 )
 
 
@@ -70,6 +72,17 @@ def test_tasks_name_their_service_slot_and_node() -> None:
     everywhere = tasks_of(snapshot, "everywhere")
     assert {task.node for task in everywhere} == {"manager1", "worker1", "worker2"}
     assert {task.slot for task in everywhere} == {0}
+
+
+def test_a_task_names_its_networks_without_the_routing_mesh() -> None:
+    data = answers("services")
+    data["tasks"][0]["NetworksAttachments"] = [
+        {"Network": {"ID": "1", "Spec": {"Name": "ingress", "Ingress": True}}, "Addresses": ["10.0.0.7/24"]},
+        {"Network": {"ID": "2", "Spec": {"Name": "inner"}}, "Addresses": ["10.0.1.7/24"]},
+    ]
+    first, *others = parse([], [], data["services"], data["tasks"]).tasks
+    assert first.networks == ("inner",)
+    assert {task.networks for task in others} == {()}
 
 
 def test_a_task_without_a_node_says_why() -> None:

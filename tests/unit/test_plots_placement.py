@@ -9,8 +9,8 @@ import pytest
 from labkit.model import Engine, Service, Snapshot, Task
 from labkit.plots import DARK, LIGHT, describe, describe_placement, placement
 from labkit.plots.arrangement import LONGEST, Column, Tile, arrange
-from labkit.plots.reasons import why_it_failed, why_it_waits
 from labkit.plots.theme import Theme
+from labkit.reasons import why_it_failed, why_it_waits
 from tests.pictures import faults, looks_as_before, texts
 from tests.recorded import EMPTY, NO_SWARM, RECORDINGS, enlarged, recorded
 

@@ -57,6 +57,10 @@ class Machine:
         kind, _, name = self._told("origin").partition(" ")
         return name if kind == "snapshot" else ""
 
+    def has_saved(self, snapshot: str) -> bool:
+        """Whether it can go on from this snapshot."""
+        return snapshot in self._told("snapshots").split()
+
     def _told(self, name: str) -> str:
         return (self.home.read(name) or b"").decode().strip()
 

@@ -49,7 +49,8 @@ class Monitor:
 
     def _receive(self) -> dict[str, Any]:
         data = self._line.readline()
-        if not data:
-            raise ConnectionResetError("QEMU has closed its monitor")
-        reply: dict[str, Any] = json.loads(data)
+        try:
+            reply: dict[str, Any] = json.loads(data)
+        except ValueError as error:  # nothing, or half a line, from a machine that ends
+            raise ConnectionResetError("QEMU has closed its monitor") from error
         return reply

@@ -1,6 +1,5 @@
-"""The routing mesh and virtual addresses: tasks share requests, and join and leave the rotation."""
+"""The routing mesh: tasks share requests, and join and leave the rotation."""
 
-import json
 import time
 from collections import Counter
 
@@ -78,24 +77,6 @@ def test_the_picture_shows_that_every_node_answered(answers: list[Answer]) -> No
         "Every node answered; 36 requests spread evenly over 3 tasks.\nEntered at manager1, answered by web."
     )
     assert texts(picture).count("4") == 9
-
-
-def test_a_name_is_one_virtual_address_and_its_tasks_answer_in_turn(web: Lab) -> None:
-    deploy(web, "client", 1, "--network inner --constraint node.hostname==worker1 toolbox")
-    node = web.node("worker1")
-    exec_ = f"docker exec {container(node, 'client.1')}"
-    said = on(
-        node, f"for i in $(seq {REQUESTS}); do {exec_} curl --silent --max-time 30 http://web/json; done"
-    )
-    told = [json.loads(line) for line in said.splitlines()]
-    assert Counter(answer["slot"] for answer in told) == {"1": 4, "2": 4, "3": 4}
-
-    service = web.snapshot().service("web")
-    assert service
-    assert on(node, f"{exec_} dig +short web").split() == [service.vips["inner"]]
-    addresses = on(node, f"{exec_} dig +short tasks.web").split()
-    assert len(addresses) == 3
-    assert set(addresses) == {answer["address"] for answer in told}
 
 
 def test_a_task_that_is_killed_leaves_the_rotation_and_its_replacement_joins_it(web: Lab) -> None:

@@ -1,28 +1,9 @@
-"""Predicates over a `Snapshot`, each answering with a `Verdict`: one vocabulary for waiting and grading."""
+"""Checks of engines, nodes and managers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from labkit.checks.verdict import Check, Verdict, in_swarm
 from labkit.model import Node, Snapshot
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The answer of a check: true or false, and in words what is so or what is missing."""
-
-    ok: bool
-    words: str
-
-    def __bool__(self) -> bool:
-        return self.ok
-
-    def __str__(self) -> str:
-        return f"{'✓' if self.ok else '✗'} {self.words}"
-
-    __repr__ = __str__  # a notebook shows it as the cell's result
-
-
-Check = Callable[[Snapshot], Verdict]
 
 
 def swarm_inactive(*names: str) -> Check:
@@ -35,12 +16,26 @@ def swarm_active(*names: str) -> Check:
     return _engines(names, lambda state: state == "active", "is in a swarm", "is in no swarm")
 
 
+def swarm_locked(*names: str) -> Check:
+    """The engines (all when none is named) are managers that wait for their unlock key."""
+    return _engines(names, lambda state: state == "locked", "is locked", "is not locked")
+
+
+def quorum_lost() -> Check:
+    """Managers are there, and too few of them to agree on anything."""
+
+    def check(snapshot: Snapshot) -> Verdict:
+        words = {None: "there is no swarm yet", False: "the quorum is lost", True: "there is a quorum"}
+        return Verdict(snapshot.quorum is False, words[snapshot.quorum])
+
+    return check
+
+
 def nodes_ready(count: int) -> Check:
     """Exactly `count` nodes of the swarm are ready."""
 
+    @in_swarm
     def check(snapshot: Snapshot) -> Verdict:
-        if (lost := _no_view(snapshot)) is not None:
-            return lost
         ready = [node.name for node in snapshot.nodes if node.status == "ready"]
         others = [f"{node.name} is {node.status}" for node in snapshot.nodes if node.status != "ready"]
         words = f"{len(ready)} of {count} nodes ready ({', '.join(ready + others)})"
@@ -62,13 +57,26 @@ def node_down(name: str) -> Check:
 def node_absent(name: str) -> Check:
     """The swarm has no entry for the node."""
 
+    @in_swarm
     def check(snapshot: Snapshot) -> Verdict:
-        if (lost := _no_view(snapshot)) is not None:
-            return lost
         entries = [node for node in snapshot.nodes if node.name == name]
         if entries:
             return Verdict(False, f"{name} is still listed ({', '.join(node.status for node in entries)})")
         return Verdict(True, f"{name} is not listed")
+
+    return check
+
+
+def listed_once() -> Check:
+    """No node has a second entry in the swarm's list."""
+
+    @in_swarm
+    def check(snapshot: Snapshot) -> Verdict:
+        names = [node.name for node in snapshot.nodes]
+        stale = sorted({name for name in names if names.count(name) > 1})
+        if stale:
+            return Verdict(False, f"{', '.join(stale)} is listed more than once: an old entry is left")
+        return Verdict(True, "every node is listed once")
 
     return check
 
@@ -90,9 +98,8 @@ def manager_status(name: str, wanted: str) -> Check:
 def managers(count: int) -> Check:
     """Exactly `count` managers take part: leader or reachable."""
 
+    @in_swarm
     def check(snapshot: Snapshot) -> Verdict:
-        if (lost := _no_view(snapshot)) is not None:
-            return lost
         present = [node.name for node in snapshot.nodes if node.manager_status in ("leader", "reachable")]
         return Verdict(len(present) == count, f"{len(present)} of {count} managers ({', '.join(present)})")
 
@@ -111,31 +118,12 @@ def label(name: str, key: str, value: str) -> Check:
     return _of_node(
         name,
         lambda node: node.labels.get(key) == value,
-        lambda node: f"has the labels {dict(node.labels)}" if node.labels else "has no labels",
+        lambda node: f"has the labels {_labels(node)}" if node.labels else "has no labels",
     )
 
 
-def running(service: str, count: int) -> Check:
-    """Exactly `count` tasks of the service run and are meant to run."""
-
-    def check(snapshot: Snapshot) -> Verdict:
-        if (lost := _no_view(snapshot)) is not None:
-            return lost
-        tasks = [
-            task for task in snapshot.tasks if task.service == service and task.desired_state == "running"
-        ]
-        up = [task for task in tasks if task.state == "running"]
-        waiting = [
-            f"{service}.{task.slot} is {task.state}" + (f": {task.message}" if task.message else "")
-            for task in tasks
-            if task.state != "running"
-        ]
-        return Verdict(
-            len(up) == count and not waiting,
-            "; ".join([f"{len(up)} of {count} tasks of {service} run", *waiting]),
-        )
-
-    return check
+def _labels(node: Node) -> str:
+    return " ".join(f"{key}={value}" for key, value in sorted(node.labels.items()))
 
 
 def _engines(names: tuple[str, ...], test: Callable[[str], bool], good: str, bad: str) -> Check:
@@ -161,20 +149,11 @@ def _engine_words(snapshot: Snapshot, name: str, bad: str) -> str:
 
 
 def _of_node(name: str, test: Callable[[Node], bool], words: Callable[[Node], str]) -> Check:
+    @in_swarm
     def check(snapshot: Snapshot) -> Verdict:
-        if (lost := _no_view(snapshot)) is not None:
-            return lost
         node = snapshot.node(name)
         if node is None:
             return Verdict(False, f"{name} is not listed in the swarm")
         return Verdict(test(node), f"{name} {words(node)}")
 
     return check
-
-
-def _no_view(snapshot: Snapshot) -> Verdict | None:
-    if snapshot.quorum is None:
-        return Verdict(False, "no engine of this lab is a manager: there is no swarm yet")
-    if not snapshot.quorum:
-        return Verdict(False, "the managers have lost their quorum, so nobody can tell")
-    return None

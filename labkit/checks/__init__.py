@@ -1,0 +1,57 @@
+"""Predicates over a `Snapshot`, each answering with a `Verdict`: one vocabulary for waiting and grading."""
+
+from labkit.checks.members import (
+    availability,
+    label,
+    listed_once,
+    manager_status,
+    managers,
+    node_absent,
+    node_down,
+    node_ready,
+    nodes_ready,
+    quorum_lost,
+    role,
+    swarm_active,
+    swarm_inactive,
+    swarm_locked,
+)
+from labkit.checks.services import (
+    CONSTRAINT,
+    constrained,
+    on_networks,
+    pinned,
+    running,
+    service_absent,
+    tasks_on,
+    update,
+)
+from labkit.checks.verdict import Check, Verdict, no_view
+
+__all__ = [
+    "CONSTRAINT",
+    "Check",
+    "Verdict",
+    "availability",
+    "constrained",
+    "label",
+    "listed_once",
+    "manager_status",
+    "managers",
+    "no_view",
+    "node_absent",
+    "node_down",
+    "node_ready",
+    "nodes_ready",
+    "on_networks",
+    "pinned",
+    "quorum_lost",
+    "role",
+    "running",
+    "service_absent",
+    "swarm_active",
+    "swarm_inactive",
+    "swarm_locked",
+    "tasks_on",
+    "update",
+]

@@ -1,0 +1,182 @@
+"""Scenarios about what a service works with: its data and its secrets."""
+
+from collections.abc import Iterable, Iterator
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from labkit import checks
+from labkit.checks import Verdict
+from labkit.course.exam import seen
+from labkit.course.exam.scenario import NODES, Facts, Scenario, application, ident, run
+from labkit.course.look import Look
+from labkit.model import Json, seconds
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+_PASSWORD = "/lab/new-password"
+
+
+# -- a volume that stayed behind ----------------------------------------------------------------------
+
+
+def _elsewhere(rng: Random) -> dict[str, Any]:
+    return {
+        "service": rng.choice(("ledger", "diary", "guestbook", "journal")),
+        "volume": rng.choice(("lines", "pages", "entries", "records")),
+        "node": rng.choice(NODES),
+        "lines": rng.randint(3, 9),
+    }
+
+
+def _break_volume(lab: "Lab", facts: Facts) -> None:
+    write = (
+        "docker volume create <volume>\n"
+        "seq --format 'entry %.0f' <lines> >/var/lib/docker/volumes/<volume>/_data/lines"
+    )
+    create = (
+        "docker node update --availability drain <node>\n"
+        "docker service create --detach --name <service> "
+        "--mount type=volume,source=<volume>,target=/data counter"
+    )
+    run(lab, (("<node>", write), ("manager1", create)), facts)
+    lab.wait(checks.running(facts["service"], 1))
+    run(lab, (("manager1", "docker node update --availability active <node>"),), facts)
+
+
+def _volume_points(look: Look, facts: Facts) -> Iterator[Verdict]:
+    name, node = facts["service"], facts["node"]
+    if (gone := seen.there(look, name)) is not None:
+        yield gone
+        return
+    service = look.snapshot.service(name)
+    pins = [rule.replace(" ", "") for rule in service.constraints] if service else []
+    yield Verdict(
+        any("==" in pin for pin in pins), f"rules of {name} on its place: {', '.join(pins) or 'none'}"
+    )
+    yield look.holds(checks.running(name, 1))
+    yield seen.only_on(look, name, node)
+    for task in look.running(name)[:1]:
+        shown = seen.inside(look, task, "cat /data/lines").stdout.splitlines()
+        old = sum(line.startswith("entry ") for line in shown)
+        yield Verdict(old == facts["lines"], f"{name} shows {old} of {facts['lines']} entries")
+    for other in NODES:
+        yield look.holds(checks.availability(other, "active"))
+
+
+# -- a secret to rotate -------------------------------------------------------------------------------
+
+
+def _secret(rng: Random) -> dict[str, Any]:
+    service, version = application(rng), rng.randint(1, 7)
+    return {
+        "service": service,
+        "replicas": rng.randint(2, 3),
+        "old": f"{service}_password_{version}",
+        "new": f"{service}_password_{version + 1}",
+        "target": rng.choice(("password", "db_password", "api_key")),
+        "word": "".join(rng.choices("abcdefghkmnpqrstuvwxyz23456789", k=16)),
+    }
+
+
+def _break_secret(lab: "Lab", facts: Facts) -> Facts:
+    create = (
+        "printf leaked | docker secret create <old> -\n"
+        f"printf <word> >{_PASSWORD}\n"
+        "docker service create --detach --name <service> --replicas <replicas> "
+        "--secret source=<old>,target=<target> nginx"
+    )
+    run(lab, (("manager1", create),), facts)
+    snapshot = lab.wait(checks.running(facts["service"], facts["replicas"]))
+    return {"ident": ident(lab, facts["service"]), "since": max(task.changed for task in snapshot.tasks)}
+
+
+def _secret_points(look: Look, facts: Facts) -> Iterator[Verdict]:
+    name = facts["service"]
+    if (gone := seen.same(look, name, facts["ident"])) is not None:
+        yield gone
+        return
+    yield look.holds(checks.running(name, facts["replicas"]))
+    tasks = look.running(name)
+    for task in tasks:
+        held = seen.inside(look, task, f"cat /run/secrets/{facts['target']}").stdout.strip()
+        known = {facts["word"]: "the new", "leaked": "the old"}.get(held, "another" if held else "no")
+        yield Verdict(held == facts["word"], f"{task.name} has {known} password in {facts['target']}")
+    kept = look.secret(facts["old"]) is not None
+    yield Verdict(not kept, f"the secret {facts['old']} {'is still there' if kept else 'is gone'}")
+    gap = without(look.manager.tasks(filters={"service": name}), facts["since"])
+    words = (
+        "there was always a task" if gap <= 0 else f"for {gap:.1f} s no task ran: begin the scenario again"
+    )
+    yield Verdict(gap <= 0, words)
+
+
+def without(tasks: Iterable[Json], since: float) -> float:
+    """For how many seconds in one piece none of a service's tasks ran, after a moment when all did.
+
+    `tasks` as the engine's API gives them.
+    """
+    lives = []
+    for entry in tasks:
+        changed, state = seconds(entry["Status"]["Timestamp"]), entry["Status"]["State"]
+        if state == "running":
+            lives.append((changed, float("inf")))
+        elif entry["Status"].get("ContainerStatus"):  # it ran; when it began is not kept
+            lives.append((seconds(entry["CreatedAt"]), changed))
+    covered, gap = since, 0.0
+    for begin, end in sorted(lives):
+        gap, covered = max(gap, begin - covered), max(covered, end)
+    return gap
+
+
+SCENARIOS = {
+    "data-elsewhere": Scenario(
+        title="An application has forgotten everything since last night",
+        story="<node> was in maintenance last night. Since then <service> shows an empty page, although it "
+        "had <lines> entries. The maintenance is over, all machines are to work. Get the entries back, and "
+        "see to it that <service> cannot lose them this way again: it belongs on <node>.",
+        draw=_elsewhere,
+        breaks=_break_volume,
+        points=_volume_points,
+        why="a local volume stays on its machine, and its task starts elsewhere with an empty one of that "
+        "name",
+        hints=(
+            "Where does the task of <service> run? Which nodes have a volume of that name? docker volume ls",
+            "The entries are in the volume on <node>. A rule can keep the service there.",
+            "docker service update --constraint-add, with node.hostname.",
+        ),
+        solution=(
+            (
+                "manager1",
+                "docker service update --detach --constraint-add node.hostname==<node> <service>",
+            ),
+        ),
+    ),
+    "leaked-secret": Scenario(
+        title="A password has leaked and has to be replaced at once",
+        story="The password of <service> has leaked. A new one is in the file " + _PASSWORD + ". The "
+        "program reads it from /run/secrets/<target>, and that must stay. Give it the new one, and delete "
+        "the old one from the swarm. The service has customers: at least one of its <replicas> tasks has "
+        "to run at every moment.",
+        draw=_secret,
+        breaks=_break_secret,
+        points=_secret_points,
+        why="a secret cannot be changed, only replaced; a service can change over to the new one task by "
+        "task",
+        hints=(
+            "docker secret ls. You cannot change a secret. What else can you do?",
+            "docker service update takes --secret-rm and --secret-add in one go.",
+            "--secret-add takes source=NAME,target=NAME: the name in the swarm, and the one in the "
+            "container.",
+        ),
+        solution=(
+            (
+                "manager1",
+                f"docker secret create <new> {_PASSWORD}\n"
+                "docker service update --detach --secret-rm <old> "
+                "--secret-add source=<new>,target=<target> <service>\n"
+                "until docker secret rm <old> 2>/dev/null; do :; done",
+            ),
+        ),
+    ),
+}

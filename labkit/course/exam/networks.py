@@ -1,0 +1,185 @@
+"""Scenarios in which services are not reached."""
+
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+from labkit import checks
+from labkit.checks import Verdict
+from labkit.course.exam import seen
+from labkit.course.exam.scenario import NODES, Facts, Scenario, application, applications, by
+from labkit.course.look import Look
+
+_NETWORKS = ("inner", "outer", "blue", "green", "east", "west")
+
+
+# -- two services that cannot see each other ----------------------------------------------------------
+
+
+def _deaf(rng: Random) -> dict[str, Any]:
+    front, back = applications(rng, 2)
+    one, two = rng.sample(_NETWORKS, 2)
+    return {"front": front, "service": back, "fronts": one, "backs": two, "replicas": rng.randint(1, 2)}
+
+
+def _deaf_points(look: Look, facts: Facts) -> Iterator[Verdict]:
+    front, back = facts["front"], facts["service"]
+    for name in (front, back):
+        if (gone := seen.there(look, name)) is not None:
+            yield gone
+            return
+    networks = {service.name: set(service.networks) for service in look.snapshot.services}
+    kept = facts["fronts"] in networks[front] and facts["backs"] in networks[back]
+    yield Verdict(kept, "both are in the networks that they were in" if kept else "one has left its network")
+    common = networks[front] & networks[back] - {"ingress"}
+    yield Verdict(bool(common), f"networks that both are in: {', '.join(sorted(common)) or 'none'}")
+    published = seen.ports(look, back)
+    yield Verdict(not published, f"{back} publishes {'a port' if published else 'no port'}")
+    yield look.holds(checks.running(front, 1))
+    yield look.holds(checks.running(back, facts["replicas"]))
+    for task in look.running(front)[:1]:
+        ask = f"curl --silent --output /dev/null --max-time 3 http://tasks.{back}/"
+        good = seen.inside(look, task, ask).exit_code == 0
+        yield Verdict(
+            good, f"from a task of {front}, tasks.{back} {'answers' if good else 'does not answer'}"
+        )
+
+
+# -- a published port that leads nowhere --------------------------------------------------------------
+
+
+def _door(rng: Random) -> dict[str, Any]:
+    return {
+        "service": application(rng),
+        "port": rng.randint(8101, 8199),
+        "wrong": rng.choice((8080, 8000, 3000, 5000)),
+    }
+
+
+def _door_points(look: Look, facts: Facts) -> Iterator[Verdict]:
+    name, port = facts["service"], facts["port"]
+    if (gone := seen.there(look, name)) is not None:
+        yield gone
+        return
+    right = ("host", port, 80) in seen.ports(look, name)
+    words = ", ".join(f"{port} to {target} in {mode} mode" for mode, port, target in seen.ports(look, name))
+    yield Verdict(right, f"{name} publishes {words or 'nothing'}")
+    yield look.holds(checks.running(name, len(NODES)))
+    for node in NODES:
+        yield seen.answers(look, node, port)
+
+
+# -- two services want one port -----------------------------------------------------------------------
+
+
+def _port(rng: Random) -> dict[str, Any]:
+    old, new = applications(rng, 2)
+    port = rng.randint(8081, 8089)
+    return {"old": old, "service": new, "node": rng.choice(NODES), "port": port, "free": port + 10}
+
+
+def _port_points(look: Look, facts: Facts) -> Iterator[Verdict]:
+    old, new = facts["old"], facts["service"]
+    for name in (old, new):
+        if (gone := seen.there(look, name)) is not None:
+            yield gone
+            return
+    untouched = seen.ports(look, old) == [("host", facts["port"], 80)]
+    yield Verdict(untouched, f"{old} {'still' if untouched else 'no longer'} has port {facts['port']}")
+    yield look.holds(checks.running(old, 3))
+    right = ("host", facts["free"], 80) in seen.ports(look, new)
+    words = ", ".join(f"{port} to {target} in {mode} mode" for mode, port, target in seen.ports(look, new))
+    yield Verdict(right, f"{new} publishes {words or 'nothing'}")
+    yield look.holds(checks.running(new, 1))
+    yield seen.only_on(look, new, facts["node"])
+    yield seen.answers(look, facts["node"], facts["free"])
+
+
+SCENARIOS = {
+    "deaf-services": Scenario(
+        title="One application cannot find the other",
+        story="<front> gets its data from http://tasks.<service>/ and says that there is no such name. Both "
+        "services run. Others use the networks that the two are in, so leave both where they are. And "
+        "<service> must not be open to the outside. Let <front> reach <service>.",
+        draw=_deaf,
+        breaks=by(
+            (
+                "manager1",
+                "docker network create --driver overlay <fronts>\n"
+                "docker network create --driver overlay <backs>\n"
+                "docker service create --detach --name <service> --replicas <replicas> "
+                "--network <backs> nginx\n"
+                "docker service create --detach --name <front> --network <fronts> toolbox",
+            )
+        ),
+        points=_deaf_points,
+        why="a service's name is known only inside the networks that it is in: this keeps applications apart",
+        hints=(
+            "In which networks is each of the two? docker service inspect --pretty SERVICE ends with them.",
+            "Two services that share no network do not see each other. A service may be in several networks.",
+            "docker service update --help: two options begin with --network.",
+        ),
+        solution=(("manager1", "docker service update --detach --network-add <backs> <front>"),),
+    ),
+    "closed-door": Scenario(
+        title="Every machine refuses the customers' requests",
+        story="Customers ask any machine at port <port> for <service>, and every machine drops the "
+        "connection. Its tasks run. It is a plain nginx that listens on port 80 of its container. Each "
+        "machine has to answer at its own port <port>, by its own task.",
+        draw=_door,
+        breaks=by(
+            (
+                "manager1",
+                "docker service create --detach --name <service> --mode global "
+                "--publish mode=host,published=<port>,target=<wrong> nginx",
+            )
+        ),
+        points=_door_points,
+        why="nobody checks that a program listens behind a published port: the task runs, the requests fail",
+        hints=(
+            "Ask a machine yourself: curl --max-time 3 http://worker1:<port>/",
+            "docker service inspect --pretty <service>: to which port inside the container does <port> lead?",
+            "docker service update --publish-rm mode=host,target=PORT, with the port inside the container, "
+            "and --publish-add as in docker service create.",
+        ),
+        solution=(
+            (
+                "manager1",
+                "docker service update --detach --publish-rm mode=host,target=<wrong> "
+                "--publish-add mode=host,published=<port>,target=80 <service>",
+            ),
+        ),
+    ),
+    "port-taken": Scenario(
+        title="The second of two web services does not start",
+        story="The service <service> is to serve on <node>, on the machine's own port. It does not start. "
+        "The service <old> was there before: its customers know port <port>, so leave it alone. "
+        "On <node> the firewall has opened port <free> for <service>, whose web server listens on 80.",
+        draw=_port,
+        breaks=by(
+            (
+                "manager1",
+                "docker service create --detach --name <old> --mode global "
+                "--publish mode=host,published=<port>,target=80 nginx\n"
+                "docker service create --detach --name <service> --constraint node.hostname==<node> "
+                "--publish mode=host,published=<port>,target=80 nginx",
+            )
+        ),
+        points=_port_points,
+        why="a port in host mode belongs to the machine: a second task that wants it waits for ever",
+        hints=(
+            "docker service ps --no-trunc <service> tells what its task waits for.",
+            "docker service inspect --format '{{json .Endpoint.Spec.Ports}}' SERVICE shows the ports of "
+            "each.",
+            "docker service update --publish-rm mode=host,target=PORT, with the port inside the container, "
+            "and --publish-add as in docker service create.",
+        ),
+        solution=(
+            (
+                "manager1",
+                "docker service update --detach --publish-rm mode=host,target=80 "
+                "--publish-add mode=host,published=<free>,target=80 <service>",
+            ),
+        ),
+    ),
+}

@@ -1,0 +1,223 @@
+"""Scenarios in which tasks do not stay up."""
+
+import re
+from collections.abc import Iterator
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from labkit import checks
+from labkit.checks import Verdict
+from labkit.course.exam import seen
+from labkit.course.exam.scenario import Facts, Scenario, application, by, run
+from labkit.course.look import Look
+from labkit.explain import explain
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+_VERSIONS = ("1", "2", "3")
+
+
+def _says(look: Look, facts: Facts) -> str:
+    return explain(look.snapshot, facts["service"])
+
+
+# -- an image that is not there -----------------------------------------------------------------------
+
+
+def _image(rng: Random) -> dict[str, Any]:
+    version = rng.choice(_VERSIONS)
+    tags = (f"{version}.0", f"v{version}", f"{version}-final", f"0{version}")
+    return {
+        "service": application(rng),
+        "replicas": rng.randint(2, 3),
+        "version": version,
+        "tag": rng.choice(tags),
+        "older": rng.choice([other for other in _VERSIONS if other != version]),
+    }
+
+
+def _image_points(look: Look, facts: Facts) -> Iterator[Verdict]:
+    name = facts["service"]
+    if (gone := seen.there(look, name)) is not None:
+        yield gone
+        return
+    yield seen.image(look, name, f"web:{facts['version']}")
+    yield look.holds(checks.running(name, facts["replicas"]))
+
+
+# -- a program that ends at once ----------------------------------------------------------------------
+
+
+def _crash(rng: Random) -> dict[str, Any]:
+    size = rng.choice((24, 32, 48, 64))
+    return {
+        "service": rng.choice(("cache", "sessions", "queue", "counters")),
+        "size": size,
+        "wrong": rng.choice((f"{size}megs", f"{size}mbyte", f"{size}.5mb")),
+    }
+
+
+def _crash_points(look: Look, facts: Facts) -> Iterator[Verdict]:
+    name, size = facts["service"], facts["size"]
+    if (gone := seen.there(look, name)) is not None:
+        yield gone
+        return
+    yield look.holds(checks.running(name, 1))
+    for task in look.running(name)[:1]:
+        said = seen.inside(look, task, "redis-cli config get maxmemory").stdout.split()
+        limit = int(said[-1]) if said and said[-1].isdecimal() else 0
+        right = limit in (size * 2**20, size * 10**6)
+        yield Verdict(right, f"{name} itself says that its limit is {limit / 2**20:.0f} MB (0: none)")
+
+
+# -- an update that stands still ----------------------------------------------------------------------
+
+
+def _update(rng: Random) -> dict[str, Any]:
+    old, other = rng.sample(_VERSIONS, 2)
+    return {"service": application(rng), "replicas": rng.randint(2, 3), "old": old, "other": other}
+
+
+def _break_update(lab: "Lab", facts: Facts) -> None:
+    create = "docker service create --detach --name <service> --replicas <replicas> web:<old>"
+    run(lab, (("manager1", create),), facts)
+    lab.wait(checks.running(facts["service"], facts["replicas"]))
+    run(lab, (("manager1", "docker service update --detach --image web:broken <service>"),), facts)
+
+
+def _update_points(look: Look, facts: Facts) -> Iterator[Verdict]:
+    name = facts["service"]
+    if (gone := seen.there(look, name)) is not None:
+        yield gone
+        return
+    yield seen.image(look, name, f"web:{facts['old']}")
+    tasks = look.running(name)
+    others = sorted({task.image for task in tasks if not task.image.endswith(f"web:{facts['old']}")})
+    yield Verdict(not others, f"tasks run another image: {', '.join(others)}" if others else "no mixture")
+    yield look.holds(checks.running(name, facts["replicas"]))
+    service = look.snapshot.service(name)
+    state = service.update if service else ""
+    yield Verdict("paused" not in state, f"the last update of {name} is {state.replace('_', ' ') or 'none'}")
+
+
+# -- a health check that asks at the wrong door -------------------------------------------------------
+
+
+def _health(rng: Random) -> dict[str, Any]:
+    return {
+        "service": application(rng),
+        "replicas": rng.randint(1, 2),
+        "wrong": rng.choice((8080, 8000, 3000, 5000)),
+    }
+
+
+def _health_points(look: Look, facts: Facts) -> Iterator[Verdict]:
+    name = facts["service"]
+    if (gone := seen.there(look, name)) is not None:
+        yield gone
+        return
+    found = look.service(name) or {}
+    container = found["Spec"]["TaskTemplate"]["ContainerSpec"]
+    test = " ".join((container.get("Healthcheck") or {}).get("Test") or [])
+    asks = re.search(r"\b(wget|curl|nc)\b", test) is not None
+    yield Verdict(asks, f"the health check of {name} is: {test or 'none'}")
+    yield look.holds(checks.running(name, facts["replicas"]))
+
+
+SCENARIOS = {
+    "missing-image": Scenario(
+        title="The new application does not come up on any machine",
+        story="Version <version> of the application web was to go live as the service <service>, with "
+        "<replicas> replicas. Its tasks fail on every machine, again and again. Bring version <version> up.",
+        draw=_image,
+        breaks=by(
+            (
+                "manager1",
+                "docker service create --detach --quiet --name <service> --replicas <replicas> web:<tag> "
+                "2>&1",
+            )
+        ),
+        points=_image_points,
+        why="a swarm tries for ever to pull an image that does not exist, and only the task tells you",
+        hints=(
+            "docker service ps --no-trunc <service> shows what each task failed of.",
+            "The registry has web:1, web:2 and web:3. Which image does the service ask for?",
+            _says,
+        ),
+        solution=(("manager1", "docker service update --detach --image web:<version> <service>"),),
+    ),
+    "crash-loop": Scenario(
+        title="A service starts every few seconds and never stays",
+        story="The service <service> is a redis that may take <size> MB of memory: redis itself is to keep "
+        "this limit (its setting maxmemory). It starts, ends, and starts again, since its command was last "
+        "changed. Repair it. The limit has to be in force.",
+        draw=_crash,
+        breaks=by(
+            (
+                "manager1",
+                "docker service create --detach --name <service> redis "
+                "redis-server --protected-mode no --maxmemory <wrong>",
+            )
+        ),
+        points=_crash_points,
+        why="the swarm knows that a program ended with an exit code; the reason is in what the program said",
+        hints=(
+            "docker service ps <service> says that the task exited, and no more. What did the program say?",
+            "docker service logs <service>: read the line after FATAL.",
+            "docker service update --args replaces the whole command behind the image's name.",
+        ),
+        solution=(
+            (
+                "manager1",
+                "docker service update --detach "
+                "--args 'redis-server --protected-mode no --maxmemory <size>mb' <service>",
+            ),
+        ),
+    ),
+    "paused-update": Scenario(
+        title="An update began this afternoon and does not end",
+        story="An update of <service> was started and does not come to an end. One of its <replicas> tasks "
+        "is not what it was. The team says that web:<old> ran well. Go back to it, with all tasks.",
+        draw=_update,
+        breaks=_break_update,
+        points=_update_points,
+        why="an update that pauses protects the rest of your tasks, and then waits for you to decide",
+        hints=(
+            "docker service inspect --pretty <service> has a part UpdateStatus.",
+            "There is a command that takes a service back to what it was before its last update.",
+            _says,
+        ),
+        solution=(("manager1", "docker service rollback --detach <service>"),),
+    ),
+    "health-check": Scenario(
+        title="A service never gets ready and is killed again and again",
+        story="The tasks of <service> start without an error, and are killed a few seconds later. The "
+        "service should run <replicas> of them. Its web server is well: it listens on port 80 of its "
+        "container. The service has to have a health check that really asks it.",
+        draw=_health,
+        breaks=by(
+            (
+                "manager1",
+                "docker service create --detach --name <service> --replicas <replicas> "
+                "--health-cmd 'wget -q -O /dev/null http://127.0.0.1:<wrong>/ || exit 1' "
+                "--health-interval 1s --health-timeout 1s --health-retries 2 nginx",
+            )
+        ),
+        points=_health_points,
+        why="a health check is believed: a wrong one kills healthy tasks, and without one, dead tasks stay",
+        hints=(
+            "docker service ps --no-trunc <service>: in whose eyes are the tasks not well?",
+            "docker service inspect --format '{{json .Spec.TaskTemplate.ContainerSpec.Healthcheck}}' "
+            "<service>",
+            "docker service update has the option --health-cmd.",
+        ),
+        solution=(
+            (
+                "manager1",
+                "docker service update --detach "
+                "--health-cmd 'wget -q -O /dev/null http://127.0.0.1:80/ || exit 1' <service>",
+            ),
+        ),
+    ),
+}

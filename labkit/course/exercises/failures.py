@@ -1,0 +1,141 @@
+"""Chapter 8, survive failures."""
+
+from collections.abc import Iterator
+
+from labkit import checks
+from labkit.checks import Verdict
+from labkit.course.grading import Exercise
+from labkit.course.look import Look
+
+_BACKUP = "/lab/swarm.tgz"
+_SWARM_OF_THE_BACKUP = (  # the O of a node's certificate is the swarm's ID
+    f"tar -xOf {_BACKUP} swarm/certificates/swarm-node.crt | openssl x509 -noout -subject"
+)
+
+
+def _knows_web(look: Look) -> Verdict:
+    """The swarm's state has survived: a swarm that was made anew knows no services."""
+    service = look.snapshot.service("web")
+    if service is None:
+        return Verdict(False, "this swarm knows no service web: the old state is not in it")
+    return Verdict(True, f"the swarm still knows the service web, with {service.replicas} replicas")
+
+
+def _restored(look: Look) -> Iterator[Verdict]:
+    yield look.holds(checks.manager_status("manager1", "leader"))
+    yield _knows_web(look)
+    subject = look.run("manager1", _SWARM_OF_THE_BACKUP).stdout
+    if look.swarm["ID"] in subject:
+        yield Verdict(True, "it is the swarm of the backup")
+    else:
+        yield Verdict(False, f"it is not the swarm of the backup in {_BACKUP}")
+    yield look.holds(checks.nodes_ready(3))
+
+
+def _what_manager1_runs(look: Look) -> str:
+    if look.snapshot.engines["manager1"].swarm == "inactive":
+        return (
+            "manager1 is in no swarm. First tar -C /var/lib/docker -xf /lab/swarm.tgz, "
+            "then docker swarm init with --force-new-cluster."
+        )
+    if look.snapshot.quorum and not look.snapshot.service("web"):
+        return "manager1 runs a new, empty swarm. Leave it with --force, extract the backup, init again."
+    return "manager1 runs the restored swarm. The workers find it by themselves within some seconds."
+
+
+def _recovered(look: Look) -> Iterator[Verdict]:
+    yield look.holds(checks.manager_status("worker2", "leader"))
+    yield look.holds(checks.managers(1))
+    yield _knows_web(look)
+
+
+def _who_is_left(look: Look) -> str:
+    if look.snapshot.quorum:
+        return "worker2 answers again. docker node ls on it shows who takes part."
+    others = [name for name, seen in look.snapshot.engines.items() if seen.container == "running"]
+    return f"{', '.join(others)} runs, and has one vote of three. Run it there: docker swarm init --help."
+
+
+def _replaced(look: Look) -> Iterator[Verdict]:
+    yield look.holds(checks.managers(3))
+    yield look.holds(checks.nodes_ready(3))
+    yield look.holds(checks.listed_once())
+    yield _knows_web(look)
+
+
+def _what_is_missing(look: Look) -> str:
+    blank = [name for name, seen in look.snapshot.engines.items() if seen.swarm == "inactive"]
+    if blank:
+        return f"{', '.join(blank)}: in no swarm yet. Join as a manager, at the address worker2:2377."
+    down = [node.id for node in look.snapshot.nodes if node.status != "ready"]
+    if down:
+        return f"Entries of machines that are gone: {' '.join(down)}. Remove them by these IDs, on a manager."
+    workers = [node.name for node in look.snapshot.nodes if node.role == "worker"]
+    return f"Workers: {', '.join(workers)}. Promote them." if workers else "All is there: check again."
+
+
+def _unlocked(look: Look) -> Iterator[Verdict]:
+    locks = look.swarm["Spec"]["EncryptionConfig"]["AutoLockManagers"]
+    yield Verdict(locks, f"autolock is {'on' if locks else 'off'}")
+    seen = look.snapshot.engines["manager1"]
+    if seen.swarm == "locked":
+        yield Verdict(False, "manager1 is still locked")
+        return
+    yield look.holds(checks.swarm_active("manager1"))
+    yield look.holds(checks.managers(3))
+    yield look.holds(checks.nodes_ready(3))
+    yield look.holds(checks.listed_once())
+
+
+def _where_the_key_is(look: Look) -> str:
+    open_ones = [name for name, seen in look.snapshot.engines.items() if seen.manager]
+    return (
+        f"{', '.join(open_ones)} know the key: docker swarm unlock-key there. On manager1, let "
+        "docker swarm unlock read it: docker swarm unlock < FILE"
+    )
+
+
+EXERCISES = (
+    Exercise(
+        task="Restore the swarm on manager1 from /lab/swarm.tgz, with its service and both workers",
+        points=_restored,
+        why="a backup that nobody has ever restored is only a hope",
+        hints=(
+            "Two steps: the folder goes back to its place, and the engine starts a manager from it.",
+            "tar -C DIRECTORY -xf FILE extracts into a directory. The backup holds the folder swarm itself.",
+            _what_manager1_runs,
+        ),
+    ),
+    Exercise(
+        task="Let worker2 lead the swarm alone, with the state that it has",
+        points=_recovered,
+        why="a swarm without a quorum heals nothing; one survivor is enough to save all of its state",
+        hints=(
+            "You have used the option already, to start a swarm of one from a folder. "
+            "This time the folder is in place.",
+            _who_is_left,
+            "docker swarm init --force-new-cluster, with an advertise address, on worker2.",
+        ),
+    ),
+    Exercise(
+        task="Bring the swarm back to three managers on three ready nodes, each listed once",
+        points=_replaced,
+        why="entries of dead machines hide the living ones, and one manager alone cannot be lost again",
+        hints=(
+            "Two jobs: the old entries leave the list, and the blank machines join.",
+            "docker swarm join-token manager, on worker2, prints the command that the blank machines need. "
+            "Entries that nobody will come back for may go with docker node rm --force.",
+            _what_is_missing,
+        ),
+    ),
+    Exercise(
+        task="Unlock manager1: all three managers take part, and autolock stays on",
+        points=_unlocked,
+        why="every restart of a manager needs the key at hand, also at night; practise it before you need it",
+        hints=(
+            "A locked manager cannot tell its key. Which machines can?",
+            "docker swarm unlock reads the key from its input. In a terminal it asks you for it.",
+            _where_the_key_is,
+        ),
+    ),
+)

@@ -1,0 +1,92 @@
+"""Chapter 2, join and manage nodes."""
+
+from collections.abc import Iterator
+
+from labkit import checks
+from labkit.checks import Verdict
+from labkit.course.grading import Exercise
+from labkit.course.look import Look
+
+
+def _saved_version(look: Look) -> Iterator[Verdict]:
+    saved = look.file("/lab/worker2-version")
+    if saved is None:
+        yield Verdict(False, "there is no file /lab/worker2-version yet")
+        return
+    worker = look.node("worker2")
+    version = worker["Description"]["Engine"]["EngineVersion"] if worker else None
+    yield Verdict(saved == version, f"/lab/worker2-version says '{saved}'; worker2 runs {version}")
+
+
+def _is_labelled(look: Look) -> Iterator[Verdict]:
+    yield look.holds(checks.label("worker2", "disk", "ssd"))
+
+
+def _all_back(look: Look) -> Iterator[Verdict]:
+    yield look.holds(checks.nodes_ready(3))
+    yield look.holds(checks.listed_once())
+    yield look.holds(checks.label("worker2", "disk", "ssd"))
+
+
+def _handed_over(look: Look) -> Iterator[Verdict]:
+    yield look.holds(checks.manager_status("worker1", "leader"))
+    yield look.holds(checks.managers(1))
+    yield look.holds(checks.role("manager1", "worker"))
+    yield look.holds(checks.nodes_ready(3))
+
+
+def _who_leads(look: Look) -> str:
+    leader = next((node.name for node in look.snapshot.nodes if node.manager_status == "leader"), "nobody")
+    managers = [node.name for node in look.snapshot.nodes if node.role == "manager"]
+    if managers == ["manager1"]:
+        return "The swarm may never be without a manager. So first promote the one, then demote the other."
+    return f"Managers: {', '.join(managers)}; {leader} leads. Demote on one that answers docker node ls."
+
+
+def _what_worker1_believes(look: Look) -> str:
+    believed = look.snapshot.engines["worker1"].swarm
+    return f"worker1 itself believes that its swarm is {believed}. A node can be in one swarm only." + (
+        " So it leaves first: docker swarm leave, on worker1." if believed == "active" else " Let it join."
+    )
+
+
+EXERCISES = (
+    Exercise(
+        task="Write the version of worker2's engine, and nothing else, to /lab/worker2-version",
+        points=_saved_version,
+        why="scripts and inventories read single fields; --format gives them without another tool",
+        hints=(
+            "Look at the whole JSON: docker node inspect worker2. Where does a version stand?",
+            "Below Description, then Engine, then EngineVersion. A path in --format begins with a dot.",
+        ),
+    ),
+    Exercise(
+        task="Give worker2 the label disk=ssd",
+        points=_is_labelled,
+        why="labels are how you tell the scheduler what only you know about a machine",
+        hints=(
+            "A label belongs to the part of a node that you may change. Which subcommand of docker node "
+            "changes it? On which node do you run it?",
+            "docker node update --help lists the options. One of them adds a label.",
+        ),
+    ),
+    Exercise(
+        task="Bring back worker1, to three ready nodes, each listed once, and the label disk=ssd of worker2",
+        points=_all_back,
+        why="a node that was removed by force does not know it, and looks healthy from the inside",
+        hints=(
+            "Ask worker1 what it believes: docker system info | grep Swarm",
+            _what_worker1_believes,
+            "Two commands, both on worker1: first out, then in with the worker token in /lab/worker-token.",
+        ),
+    ),
+    Exercise(
+        task="Hand the swarm over: worker1 is its only manager, manager1 a worker, all three are ready",
+        points=_handed_over,
+        why="machines get replaced; a swarm moves to other managers without stopping a single container",
+        hints=(
+            "A swarm is never without a manager. What does that say about the order of promote and demote?",
+            _who_leads,
+        ),
+    ),
+)

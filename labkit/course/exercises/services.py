@@ -1,0 +1,201 @@
+"""Chapter 4, run services."""
+
+from collections.abc import Iterator
+
+from labkit import checks, explain
+from labkit.checks import Verdict
+from labkit.course.grading import Exercise
+from labkit.course.look import Look
+from labkit.model import Service
+
+_GIB = 2**30
+_HANGING = ("paused", "rollback_paused")
+
+
+def _exists(look: Look, name: str) -> tuple[Verdict, Service | None]:
+    found = look.snapshot.service(name)
+    return Verdict(found is not None, f"there is {'a' if found else 'no'} service {name}"), found
+
+
+def _is_nginx(service: Service) -> Verdict:
+    return Verdict(
+        service.image.rpartition("/")[2].partition(":")[0] == "nginx",
+        f"{service.name} runs the image {service.image}",
+    )
+
+
+def _publishes(service: Service, published: int, target: int, mode: str) -> Verdict:
+    """Whether the service publishes this port in this mode, and what it publishes."""
+    found = [f"{port.published} to {port.target} ({port.mode} mode)" for port in service.ports]
+    ok = any(
+        (port.published, port.target, port.mode, port.protocol) == (published, target, mode, "tcp")
+        for port in service.ports
+    )
+    return Verdict(ok, f"{service.name} publishes {', '.join(found) or 'no port'}")
+
+
+def _shop(look: Look) -> Iterator[Verdict]:
+    there, shop = _exists(look, "shop")
+    yield there
+    if shop is None:
+        return
+    yield _is_nginx(shop)
+    if shop.replicas is None:
+        yield Verdict(False, "shop is a global service: it has no number of replicas")
+    else:
+        yield Verdict(shop.replicas == 3, f"shop is to have {shop.replicas} replicas")
+    yield _publishes(shop, 8090, 80, "ingress")
+    yield look.holds(checks.running("shop", 3))
+
+
+def _agent(look: Look) -> Iterator[Verdict]:
+    there, agent = _exists(look, "agent")
+    yield there
+    if agent is None:
+        return
+    yield _is_nginx(agent)
+    kind = "is a global service" if agent.replicas is None else f"has {agent.replicas} replicas"
+    yield Verdict(
+        agent.replicas is None, f"agent {kind}" + ("" if agent.replicas is None else ": none for a new node")
+    )
+    yield _publishes(agent, 9100, 80, "host")
+    places = {task.node for task in look.running("agent")}
+    without = [node.name for node in look.snapshot.nodes if node.name not in places]
+    yield Verdict(
+        not without, f"no agent runs on {', '.join(without)}" if without else "every node has its agent"
+    )
+
+
+def _without_a_dip(look: Look) -> Iterator[Verdict]:
+    there, web = _exists(look, "web")
+    yield there
+    if web is None:
+        return
+    yield look.holds(checks.running("web", 4, image="web:3"))
+    settings = (look.service("web") or {})["Spec"].get("UpdateConfig") or {}
+    order, parallelism = settings.get("Order", "stop-first"), settings.get("Parallelism", 1)
+    meaning = "the new task comes first" if order == "start-first" else "the old task goes first"
+    yield Verdict(order == "start-first", f"updates of web are {order}: {meaning}")
+    yield Verdict(parallelism == 1, f"updates of web take {parallelism or 'all tasks'} at a time")
+    gaps = [f"{slot}" for slot in sorted(_gaps(look))]
+    if gaps:
+        words = f"slot {', '.join(gaps)} was empty during the last update: go back to web:2 and try again"
+        yield Verdict(False, words)
+    else:
+        yield Verdict(True, "no slot was empty during the last update")
+
+
+def _gaps(look: Look) -> Iterator[int]:
+    """The slots of `web` in which every earlier task was gone before the present one ran."""
+    for task in (task for task in look.tasks("web") if task.image == "web:3"):
+        before = [
+            other
+            for other in look.snapshot.tasks
+            if other.service == "web" and other.slot == task.slot and not other.wanted
+        ]
+        # Not the youngest alone: an update that was called off leaves a younger one that never took over.
+        if before and all(other.state != "running" and other.changed < task.changed for other in before):
+            yield task.slot
+
+
+def _back(look: Look) -> Iterator[Verdict]:
+    there, web = _exists(look, "web")
+    yield there
+    if web is None:
+        return
+    yield Verdict(web.image == "web:3", f"web is to run the image {web.image}")
+    yield Verdict(web.update not in _HANGING, f"the last update of web is {web.update or 'yet to come'}")
+    yield look.holds(checks.running("web", 4, image="web:3"))
+
+
+def _report(look: Look) -> Iterator[Verdict]:
+    there, report = _exists(look, "report")
+    yield there
+    if report is None:
+        return
+    asked = ", ".join(report.constraints) or "no constraint"
+    bound = [text.replace(" ", "") for text in report.constraints] == ["node.labels.gpu==yes"]
+    yield Verdict(bound, f"report asks for {asked}")
+    wrong = [node.name for node in look.snapshot.nodes if node.name != "worker1" and "gpu" in node.labels]
+    yield look.holds(checks.label("worker1", "gpu", "yes"))
+    if wrong:
+        yield Verdict(False, f"{', '.join(wrong)} has the label gpu, and no GPU")
+    reserved = f"{report.memory / 2**20:,.0f} MiB" if report.memory else "no memory"
+    yield Verdict(60_000_000 <= report.memory <= 70_000_000, f"a task of report reserves {reserved}")
+    yield look.holds(checks.running("report", 1))
+
+
+def _what_report_waits_for(look: Look) -> str:
+    return (
+        " ".join(explain.troubles(look.snapshot, "report"))
+        or "Now docker service ps report shows where it runs."
+    )
+
+
+def _how_web_stands(look: Look) -> str:
+    web = look.snapshot.service("web")
+    if web is None:
+        return "There is no service web any more: run the chapter's cells again, from the top."
+    said = f"Its update is {web.update or 'yet to come'}; it is to run {web.image}."
+    return f"{said} docker service rollback web undoes the last update, whatever it changed."
+
+
+def _how_updates_go(look: Look) -> str:
+    found = (look.service("web") or {}).get("Spec", {}).get("UpdateConfig") or {}
+    order, parallelism = found.get("Order", "stop-first"), found.get("Parallelism", 1)
+    return (
+        f"Now updates of web are {order}, {parallelism} at a time. --update-order start-first and "
+        "--update-parallelism 1 go into one command with --image. After a wrong try, first go back to web:2."
+    )
+
+
+EXERCISES = (
+    Exercise(
+        task="Run a service shop of nginx:latest: three replicas, port 8090 of every node leads to port 80",
+        points=_shop,
+        why="name, image, number and port: nearly every service that you run begins with these four",
+        hints=(
+            "It is the first command of this chapter, with another name, port and number.",
+            "In -p the port of the nodes stands first, then that of the containers.",
+        ),
+    ),
+    Exercise(
+        task="Run a service agent of nginx:latest on every node; port 9100 of a node leads to its own agent",
+        points=_agent,
+        why="monitoring and log collectors work like this: one on each node, reached on that very node",
+        hints=(
+            "Which kind of service has a task on every node? Which kind of port stays on its node?",
+            "Look at how edge was created. Does the agent need its constraint?",
+            "--mode global, and the long form of -p: published=…,target=…,mode=host",
+        ),
+    ),
+    Exercise(
+        task="Bring web to the image web:3, one task at a time, with four tasks running at every moment",
+        points=_without_a_dip,
+        why="a dip in the middle of the day turns customers away; starting first costs only a little room",
+        hints=(
+            "By default the old task is stopped first. One of the options says to start the new one first.",
+            "docker service update -h | grep order",
+            _how_updates_go,
+        ),
+    ),
+    Exercise(
+        task="Bring web back to four tasks of web:3, with no update left hanging",
+        points=_back,
+        why="the fastest way out of a bad release is the way back; look for the cause when all is well again",
+        hints=(
+            "docker service --help lists a subcommand that takes a service back.",
+            _how_web_stands,
+        ),
+    ),
+    Exercise(
+        task="Make the task of report run on worker1, with 64 MB reserved and its constraint as it is",
+        points=_report,
+        why="a pending task says why it waits; often the node lacks a note, not the service a change",
+        hints=(
+            'Two things keep it waiting. lab.explain("report") tells of the first.',
+            "A label is added to the node, as for db. A reservation is changed with docker service update.",
+            _what_report_waits_for,
+        ),
+    ),
+)

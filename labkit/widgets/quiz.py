@@ -1,0 +1,44 @@
+"""A chapter's quiz: choose, see at once whether it is right, and why."""
+
+import ipywidgets
+
+from labkit.course import quiz
+from labkit.course.quiz import Question
+from labkit.widgets import page
+from labkit.widgets.panel import on_click
+
+
+class Quiz(ipywidgets.VBox):
+    """The questions of a chapter's key, such as `create`. Answers are recorded."""
+
+    def __init__(self, chapter: str) -> None:
+        self.chapter = chapter
+        self.questions = quiz.load(chapter)
+        asked = [self._asked(number, question) for number, question in enumerate(self.questions, start=1)]
+        super().__init__([ipywidgets.HTML(page.STYLE), *asked])  # type: ignore[no-untyped-call]
+
+    def __repr__(self) -> str:
+        """The questions as text, for who reads the notebook without running it."""
+        lines = []
+        for number, question in enumerate(self.questions, start=1):
+            lines += [f"{number}. {question.ask}", *(f"   ( ) {choice}" for choice in question.choices)]
+        return "\n".join(lines)
+
+    def _asked(self, number: int, question: Question) -> ipywidgets.VBox:
+        choice = ipywidgets.RadioButtons(
+            options=[(text, index) for index, text in enumerate(question.choices)],
+            value=None,
+            layout={"width": "auto"},
+        )
+        answer = ipywidgets.HTML()
+
+        def given() -> None:
+            if choice.value is None:
+                answer.value = page.note("Choose one first.")
+                return
+            right = quiz.answer(self.chapter, number, choice.value)
+            answer.value = page.prose(f"{'✓ Right.' if right else '✗ Not quite.'} {question.why}")
+
+        button = on_click(ipywidgets.Button(description="Answer", icon="check"), given)
+        title = ipywidgets.HTML(page.title(f"{number}. {question.ask}"))
+        return ipywidgets.VBox([title, choice, button, answer], layout={"padding": "4px 0 12px"})

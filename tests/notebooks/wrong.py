@@ -1,0 +1,60 @@
+"""Wrong answers that learners might give, for each chapter in `wrong/KEY.toml`, and how they are tried.
+
+    [["create.1"]]
+    run = "docker swarm join-token --quiet manager > /lab/worker-token"
+    says = "token for managers"     # part of what the check answers
+    undo = "rm /lab/worker-token"   # where the next try would be disturbed
+    on = "worker1"                  # manager1, where it is not said
+
+For scenarios of the exam, `<name>` stands for the fact of this name. An answer that `spoils` one, so that it cannot
+be solved any more, is tried by tests/swarm/test_exam.py alone.
+"""
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+from labkit.course.exam.scenario import Facts, fill
+from labkit.model import Json
+
+_FOLDER = Path(__file__).with_name("wrong")
+
+# A cell for the notebook's kernel: a check refuses at once, and goes on to; `says` may take a moment.
+REFUSED = """
+from labkit.course import exercises, grading
+from labkit.deadline import Deadline
+
+def refused(name, says=""):
+    for _ in Deadline(30).attempts(every=0.5):
+        grade = grading.grade(lab, name, exercises.find(name), settle=0)
+        assert not grade.solved, f"a wrong answer is accepted: {grade}"
+        missing = "\\n".join(str(point) for point in grade.points if not point)
+        if says in missing:
+            return
+    raise AssertionError(f"{says!r} is not in: {missing}")
+"""
+
+
+def load(chapter: str) -> dict[str, list[Json]]:
+    """The wrong answers to each exercise of a chapter's key, such as `create`."""
+    return tomllib.loads((_FOLDER / f"{chapter}.toml").read_text(encoding="utf-8"))
+
+
+def filled(answers: Sequence[Json], facts: Facts) -> list[Json]:
+    """The answers with a scenario's facts in their places, without those that spoil it."""
+    return [
+        {key: fill(text, facts) for key, text in answer.items()}
+        for answer in answers
+        if "spoils" not in answer
+    ]
+
+
+def trial(exercise: str, answers: Sequence[Json]) -> list[str]:
+    """Cells that try an exercise before anything is done, then with each wrong answer."""
+    cells = [f"refused({exercise!r})"]
+    for answer in answers:
+        node = answer.get("on", "manager1")
+        cells += [f"%%on {node}\n{answer['run']}", f"refused({exercise!r}, {answer['says']!r})"]
+        if "undo" in answer:
+            cells.append(f"%%on {node}\n{answer['undo']}")
+    return cells

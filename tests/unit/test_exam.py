@@ -1,0 +1,170 @@
+"""The exam's pure parts: what a seed decides, what a learner reads, what the records amount to."""
+
+import re
+
+import pytest
+
+from labkit.course import progress
+from labkit.course.exam import registry, state
+from labkit.course.exam.data import without
+from labkit.course.exam.registry import SCENARIOS
+from labkit.course.exam.scenario import fill, filled
+from labkit.course.exam.state import PREFIX, Exam, Running, State, fold
+from labkit.course.progress import Kind, Record
+from labkit.errors import LabError
+from labkit.model import seconds
+
+NAMES = ("exam.a", "exam.b")
+SEEDS = range(1, 30)
+each_scenario = pytest.mark.parametrize("name", SCENARIOS)
+
+
+@each_scenario
+def test_a_seed_decides_all_and_another_decides_otherwise(name: str) -> None:
+    scenario = SCENARIOS[name]
+    cases = [scenario.facts(name, seed) for seed in SEEDS]
+    assert cases == [scenario.facts(name, seed) for seed in SEEDS]
+    assert len({str(case) for case in cases}) >= 2
+
+
+@each_scenario
+def test_every_place_in_its_texts_is_filled(name: str) -> None:
+    scenario = SCENARIOS[name]
+    facts = scenario.facts(name, 1)
+    texts = [scenario.title, scenario.story, scenario.solved_by(facts)]
+    texts += [hint for hint in scenario.hints if isinstance(hint, str)]
+    for text in texts:
+        assert not re.search(r"<[a-z]+>", fill(text, facts)), text
+
+
+@each_scenario
+def test_it_tells_the_symptom_and_leads_on(name: str) -> None:
+    scenario = SCENARIOS[name]
+    assert len(scenario.title.split()) >= 4 and not scenario.title.endswith(".")
+    assert len(scenario.why.split()) >= 6 and not scenario.why.endswith(".")
+    assert len(scenario.hints) >= 3 and scenario.story.endswith((".", ".)"))
+    facts = scenario.facts(name, 1)
+    for _, script in filled(scenario.solution, facts):
+        for command in script.splitlines():
+            assert command not in fill(scenario.story, facts)
+
+
+def test_a_remembered_command_does_not_solve_another_case() -> None:
+    for name, scenario in SCENARIOS.items():
+        solutions = {scenario.solved_by(scenario.facts(name, seed)) for seed in SEEDS}
+        assert len(solutions) >= 2, name
+
+
+def test_names_are_found_with_and_without_their_chapter() -> None:
+    assert registry.find("drained") == registry.find("exam.drained") == ("exam.drained", SCENARIOS["drained"])
+    with pytest.raises(LabError, match="no scenario 'draind'") as error:
+        registry.find("draind")
+    assert "did you mean drained" in error.value.next_step
+
+
+def test_what_names_no_fact_stays() -> None:
+    assert (
+        fill("docker swarm unlock <file # <node>", {"node": "worker1"})
+        == "docker swarm unlock <file # worker1"
+    )
+
+
+def record(kind: Kind, name: str, ok: bool = False, moment: float = 0, **detail: object) -> Record:
+    return Record(moment, "lab", kind, name, ok, detail)
+
+
+def begun(name: str, exam: bool = False, moment: float = 0) -> Record:
+    return record("scenario", name, moment=moment, seed=7, facts={"node": "worker1"}, there=["x"], exam=exam)
+
+
+START = record("exam", "start", moment=100, minutes=2, seed=3, scenarios=list(NAMES))
+
+
+def test_the_scenario_that_was_begun_last_runs_until_a_chapter_begins() -> None:
+    assert fold([]) == State()
+    running = Running("exam.a", 7, {"node": "worker1"}, ("x",))
+    assert fold([begun("exam.b"), begun("exam.a")]).running == running
+    assert fold([begun("exam.a"), record("chapter", "prove-it")]).running is None
+
+
+def test_it_is_solved_by_a_check_of_its_own_and_not_before_it_began() -> None:
+    solved = record("exercise", "exam.a", ok=True)
+    assert fold([solved, begun("exam.a")]).running == Running("exam.a", 7, {"node": "worker1"}, ("x",))
+    assert (found := fold([begun("exam.a"), solved]).running) and found.solved
+    other = record("exercise", "exam.b", ok=True)
+    assert (found := fold([begun("exam.a"), other]).running) and not found.solved
+
+
+def test_what_was_in_the_lab_when_it_was_solved_may_be_removed() -> None:
+    solved = record("exercise", "exam.a", ok=True, there=["x", "y"])
+    assert (found := fold([begun("exam.a"), solved]).running) and found.there == ("x", "y")
+
+
+def test_an_exam_counts_what_was_solved_and_ends_with_its_last_mark() -> None:
+    marks = [record("exam", "exam.a", ok=True, moment=130), record("exam", "exam.b", moment=160)]
+    (exam,) = fold([START, begun("exam.a", exam=True), marks[0]]).exams
+    assert (exam.score, exam.next, exam.over(140)) == (1, "exam.b", False)
+    (exam,) = fold([START, begun("exam.a", exam=True), marks[0], begun("exam.b", exam=True), marks[1]]).exams
+    assert (exam.score, exam.next, exam.over(161)) == (1, None, True)
+    assert exam.words() == "1 of 2 scenarios solved, the last mark after 1 minutes"
+
+
+def test_an_exam_is_over_with_its_time() -> None:
+    exam = Exam(100, 2, 3, NAMES)
+    assert (exam.left(100), exam.left(219), exam.left(500)) == (120, 1, 0)
+    assert not exam.over(219) and exam.over(220)
+
+
+@pytest.mark.parametrize("leaves", [record("chapter", "prove-it", moment=110), begun("exam.a", moment=110)])
+def test_another_beginning_gives_an_exam_up(leaves: Record) -> None:
+    (exam,) = fold([START, begun("exam.a", exam=True), leaves]).exams
+    assert exam.given_up and exam.over(111)
+
+
+def test_what_runs_is_read_from_the_progress_file(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABKIT_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("LABKIT_LAB", "mine")
+    closed = registry.exercise("exam.drained")
+    progress.record(
+        "scenario", "exam.drained", False, seed=1, facts={"keep": "worker2"}, there=[], exam=False
+    )
+    assert (found := state.now().running) and found.facts == {"keep": "worker2"}
+    assert registry.exercise("exam.drained").hints[-1] != closed.hints[0]
+    assert registry.exercise("exam.drained").solution and not closed.solution
+    progress.record("exam", "start", False, minutes=5, seed=1, scenarios=["exam.drained"])
+    progress.record("scenario", "exam.drained", False, seed=1, facts={}, there=[], exam=True)
+    assert state.exam() is not None
+    assert not registry.exercise("exam.drained").solution
+    monkeypatch.setenv("LABKIT_LAB", "another")
+    assert state.now() == State()
+
+
+def test_scenarios_are_the_exercises_of_the_last_chapter() -> None:
+    assert list(registry.exercises()) == [PREFIX + name for name in SCENARIOS]
+
+
+def task(state: str, created: int, changed: int, ran: bool = True) -> dict[str, object]:
+    moments = [f"2026-01-01T00:00:{second:02}Z" for second in (created, changed)]
+    status = {"State": state, "Timestamp": moments[1], **({"ContainerStatus": {"PID": 1}} if ran else {})}
+    return {"CreatedAt": moments[0], "Status": status}
+
+
+def test_a_moment_without_a_task_is_seen_afterwards() -> None:
+    since = seconds("2026-01-01T00:00:05Z")
+    one_by_one = [
+        task("shutdown", 1, 20),
+        task("running", 18, 22),
+        task("shutdown", 1, 24),
+        task("running", 23, 26),
+    ]
+    assert without(one_by_one, since) == 0
+    at_once = [
+        task("shutdown", 1, 20),
+        task("shutdown", 1, 21),
+        task("running", 19, 24),
+        task("running", 19, 25),
+    ]
+    assert without(at_once, since) == 3
+    assert without([task("running", 6, 9)], since) == 4  # those before are forgotten
+    never_ran = [task("shutdown", 1, 20), task("rejected", 20, 30, ran=False), task("running", 30, 32)]
+    assert without(never_ran, since) == 12

@@ -1,0 +1,210 @@
+"""How services and nodes of recorded swarms stand, in plain words."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from labkit.errors import LabError
+from labkit.explain import explain, troubles
+from labkit.model import Port, Snapshot, Task
+from tests.recorded import NO_SWARM, recorded
+
+
+def said(recording: str, name: str) -> list[str]:
+    return explain(recorded(recording), name).splitlines()
+
+
+def changed(snapshot: Snapshot, service: str, **fields: object) -> Snapshot:
+    """The snapshot with other values in one of its services."""
+    services = tuple(
+        replace(found, **fields) if found.name == service else found  # type: ignore[arg-type]
+        for found in snapshot.services
+    )
+    return replace(snapshot, services=services)
+
+
+def with_tasks(snapshot: Snapshot, service: str, tasks: Sequence[Task]) -> Snapshot:
+    """The snapshot with these tasks in place of those of one service."""
+    others = tuple(task for task in snapshot.tasks if task.service != service)
+    return replace(snapshot, tasks=(*others, *tasks))
+
+
+def of(snapshot: Snapshot, service: str) -> list[Task]:
+    return [task for task in snapshot.tasks if task.service == service]
+
+
+def test_a_service_that_runs_says_where_and_that_all_is_well() -> None:
+    assert said("services", "web") == [
+        "web (base:1): 4 replicas wanted, 4 of 4 running.",
+        "  manager1 runs 1",
+        "  worker1 runs 2",
+        "  worker2 runs 1",
+        "All is as wanted.",
+    ]
+
+
+def test_a_global_service_counts_the_nodes_that_it_is_meant_for() -> None:
+    first, *_ = said("drained", "everywhere")
+    assert first == "everywhere (base:1): one task on each node that fits wanted, 2 of 2 running."
+
+
+def test_a_constraint_that_no_node_meets_is_named_with_what_nodes_have_and_the_way_out() -> None:
+    assert said("services", "pending") == [
+        "pending (base:1): 1 replica wanted, 0 of 1 running.",
+        "pending.1 waits for a node: no node fits its constraints.",
+        "  it asks for node.labels.disk==ssd: no node fits "
+        "(manager1 has none, worker1 has none, worker2 has none)",
+        "  docker node update --label-add disk=ssd NODE gives a node that label",
+    ]
+
+
+def test_a_constraint_that_some_node_meets_is_not_to_blame() -> None:
+    snapshot = changed(
+        recorded("services"), "pending", constraints=("node.labels.disk==ssd", "node.role != worker")
+    )
+    assert (
+        "  it asks for node.role != worker: manager1 fits "
+        "(manager1 has manager, worker1 has worker, worker2 has worker)" in explain(snapshot, "pending")
+    )
+
+
+def test_nodes_that_are_closed_and_nodes_that_are_down_need_different_things() -> None:
+    drained, down = said("drained", "pending"), said("manager-unreachable", "pending")
+    assert "  worker1 is on drain: docker node update --availability active NODE opens one" in drained
+    assert "  worker2 is down: it has to come back, or others have to do its work" in down
+    assert not any("availability active" in line for line in down)
+
+
+def test_a_reservation_is_held_against_what_nodes_have_left() -> None:
+    snapshot = recorded("pending-and-failed")
+    assert "not reserved yet: unknown" in explain(snapshot, "big")  # this recording leaves nodes' memory out
+    nodes = tuple(replace(node, memory=8 * 2**30) for node in snapshot.nodes)
+    busy = changed(replace(snapshot, nodes=nodes), "web", memory=3 * 2**30)
+    assert (
+        "  each task reserves 900.0 GiB memory; not reserved yet: "
+        "manager1 has 5.0 GiB, worker1 has 5.0 GiB, worker2 has 5.0 GiB" in explain(busy, "big")
+    )
+
+
+def test_a_port_in_host_mode_is_told_with_who_else_has_it() -> None:
+    taken = "no suitable node (host-mode port already in use on 3 nodes)"
+    port = (Port(9100, 80, "tcp", "host"),)
+    snapshot = changed(changed(recorded("services"), "pending", ports=port), "everywhere", ports=port)
+    snapshot = with_tasks(
+        snapshot, "pending", [replace(task, message=taken) for task in of(snapshot, "pending")]
+    )
+    assert explain(snapshot, "pending").splitlines()[1:] == [
+        "pending.1 waits for a node: its port is taken on every node.",
+        "  it publishes port 9100 in host mode, and so does everywhere: one task on a node can have it",
+    ]
+
+
+def test_tasks_that_crash_are_counted_and_lead_to_their_logs() -> None:
+    lines = said("pending-and-failed", "crash")
+    assert "4 of its tasks ended: exit code 3." in lines
+    assert "  what it said before it ended: docker service logs crash" in lines
+
+
+def test_an_image_that_is_nowhere_leads_to_its_name() -> None:
+    assert "  check the image's name, nosuch:1: docker service update --image IMAGE nope" in said(
+        "pending-and-failed", "nope"
+    )
+
+
+def crashed(snapshot: Snapshot, **fields: object) -> Snapshot:
+    """The recorded swarm of four tasks of `web`, the first of which has failed."""
+    first, *others = of(snapshot, "web")
+    failed = replace(
+        first,
+        **{"state": "failed", "desired_state": "shutdown", "message": "task: non-zero exit (137)"} | fields,  # type: ignore[arg-type]
+    )
+    return with_tasks(snapshot, "web", [failed, *others])
+
+
+def test_a_task_that_was_killed_is_not_sent_to_its_logs() -> None:
+    lines = explain(crashed(recorded("services")), "web").splitlines()
+    assert "1 of its tasks ended: exit code 137." in lines
+    assert "  it was killed: by somebody, or by the kernel for taking more memory than its limit" in lines
+    assert any("nothing is to take its place" in line for line in lines)
+    assert "All is as wanted." not in lines
+
+
+def test_what_has_healed_is_history_and_no_trouble() -> None:
+    snapshot = recorded("services")
+    snapshot = with_tasks(snapshot, "web", [*of(snapshot, "web"), *of(crashed(snapshot), "web")[:1]])
+    assert troubles(snapshot, "web") == []
+    *_, before, last = explain(snapshot, "web").splitlines()
+    assert before == "Before, 1 of its tasks ended: exit code 137. Others run in their place now."
+    assert last == "All is as wanted."
+
+
+def test_a_task_that_has_done_its_work_is_no_failure() -> None:
+    snapshot = changed(recorded("services"), "web", replicas=1)
+    done = replace(of(snapshot, "web")[0], state="complete", desired_state="shutdown", message="finished")
+    lines = explain(with_tasks(snapshot, "web", [done]), "web").splitlines()
+    assert lines[1:] == [
+        "1 of its tasks ended well, with exit code 0, and its restart policy starts no other."
+    ]
+
+
+def test_an_update_under_way_says_how_far_it_is() -> None:
+    lines = said("half-updated", "web")
+    assert lines[-2:] == [
+        "An update is under way: update in progress.",
+        "  2 of 4 tasks that run are of web:2",
+    ]
+
+
+def test_an_update_that_hangs_names_the_way_back() -> None:
+    snapshot = changed(recorded("half-updated"), "web", update="paused", update_message="a task failed")
+    lines = explain(snapshot, "web").splitlines()
+    assert "Its update is paused: a task failed." in lines
+    assert any(line.startswith("  docker service rollback web takes it back") for line in lines)
+    assert "All is as wanted." not in lines
+
+
+def test_a_task_held_back_says_so() -> None:
+    lines = said("manager-unreachable", "web")
+    assert sum("waits for its turn" in line for line in lines) == 2
+
+
+def test_a_service_scaled_to_nothing_wants_nothing() -> None:
+    snapshot = changed(with_tasks(recorded("services"), "web", []), "web", replicas=0)
+    assert "It is scaled to 0: nothing is meant to run." in explain(snapshot, "web")
+
+
+def test_a_node_tells_what_it_takes_and_runs() -> None:
+    assert said("services", "manager1") == [
+        "manager1: a manager, ready, as manager leader, availability active.",
+        "It takes new tasks.",
+        "Tasks there: everywhere (running), web.3 (running).",
+    ]
+    assert "It is drained: it takes no tasks" in explain(recorded("drained"), "worker1")
+
+
+def test_a_node_that_is_down_takes_nothing() -> None:
+    lines = said("manager-unreachable", "worker2")
+    assert "It takes new tasks." not in lines
+    assert any(line.startswith("It has not reported for a while") for line in lines)
+    assert any("counts for the quorum" in line for line in lines)
+
+
+def test_what_is_not_there_is_an_error_with_the_names_that_are() -> None:
+    with pytest.raises(LabError, match="it has everywhere, pending, web, manager1"):
+        explain(recorded("services"), "wbe")
+    with pytest.raises(LabError, match="lost their quorum"):
+        explain(recorded("quorum-lost"), "web")
+    with pytest.raises(LabError, match="there is no swarm yet"):
+        explain(NO_SWARM, "web")
+
+
+def test_every_service_and_node_of_every_recording_can_be_explained() -> None:
+    for name in ("services", "overlays", "half-updated", "pending-and-failed", "three-managers", "drained"):
+        snapshot = recorded(name)
+        for thing in [
+            *[service.name for service in snapshot.services],
+            *[node.name for node in snapshot.nodes],
+        ]:
+            lines = explain(snapshot, thing).splitlines()
+            assert all(line.strip() for line in lines)
