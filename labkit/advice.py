@@ -49,9 +49,34 @@ _ADVICE = (
         r"unknown (?:flag|shorthand flag|command)|is not a docker command|requires (?:exactly|at least)",
         "the same command with --help",
     ),
+    (
+        r"not manually attachable",
+        "docker network create -d overlay --attachable NAME lets plain containers in",
+    ),
+    (
+        r"network \S+ is in use by",
+        "first let nobody use it: docker service rm, or docker service update --network-rm",
+    ),
+    (
+        r"(?:secret|config) \S+ is in use by the following service",
+        "give the service another one first: docker service update --help",
+    ),
+    (
+        r"only updates to Labels are allowed",
+        "make a new one under another name, and let the service use that",
+    ),
+    (r"plugin \S+ is enabled", "docker plugin disable it first"),
+    (
+        r"permission denied while installing plugin",
+        "--grant-all-permissions says yes, to a publisher whom you trust",
+    ),
+    (
+        r"(?:update|rollback) paused",
+        "docker service ps --no-trunc tells why; docker service rollback takes it back",
+    ),
     (r"command not found", "check the spelling; nodes have docker, ip, ss, curl, openssl and ps"),
 )
-OTHERWISE = "read the message above; in doubt, lab.reset() brings the nodes back to a clean start"
+OTHERWISE = "read the message above; the command with --help shows how it is meant"
 
 
 def for_output(text: str) -> str:

@@ -1,6 +1,6 @@
 """Forms the lab's swarm from bare engines, and dissolves it to bare engines again."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -13,8 +13,7 @@ from labkit.node import Node
 from labkit.parallel import in_parallel
 from labkit.topology import Service, Topology
 
-MADE_BY_LABKIT = "org.labkit.formed"
-"""A label of the swarms that labkit forms: there is nothing of a learner in them yet."""
+_FORMED = "org.labkit.formed"  # a label of the swarms that labkit forms: their nodes then, as NAME:ROLE
 
 _PORT = 2377
 _READY_SECONDS = 60.0
@@ -52,7 +51,7 @@ def form(nodes: Mapping[str, Node], topology: Topology) -> None:
         swarm = api.info()["Swarm"]
         if service is first:
             try:
-                tokens.set_result(_tokens(api, swarm, first))
+                tokens.set_result(_tokens(api, swarm, services))
             except Exception as error:
                 tokens.set_exception(error)
                 raise
@@ -64,19 +63,30 @@ def form(nodes: Mapping[str, Node], topology: Topology) -> None:
     in_parallel(bring_in, services)
 
 
+def formed_with(swarm: Mapping[str, Any]) -> dict[str, str] | None:
+    """The nodes of a swarm by role as labkit formed it; None for a swarm that somebody else made.
+
+    `swarm` is what `GET /swarm` tells.
+    """
+    formed = (swarm.get("Spec", {}).get("Labels") or {}).get(_FORMED)
+    return None if formed is None else dict(member.split(":") for member in formed.split())
+
+
 def lead(node: Node) -> None:
     """Start a swarm on a node that is a bare engine."""
-    _init(node.api, node.address)
+    _init(node.api, node.address, {node.name: "manager"})
 
 
-def _init(api: docker.APIClient, address: str) -> None:
-    api.init_swarm(advertise_addr=address, swarm_spec=api.create_swarm_spec(labels={MADE_BY_LABKIT: ""}))
+def _init(api: docker.APIClient, address: str, members: Mapping[str, str]) -> None:
+    label = " ".join(f"{name}:{role}" for name, role in members.items())
+    api.init_swarm(advertise_addr=address, swarm_spec=api.create_swarm_spec(labels={_FORMED: label}))
 
 
-def _tokens(api: docker.APIClient, swarm: Mapping[str, Any], first: Service) -> dict[str, str]:
-    """The swarm's join tokens by role; a bare engine starts the swarm."""
+def _tokens(api: docker.APIClient, swarm: Mapping[str, Any], services: Sequence[Service]) -> dict[str, str]:
+    """The swarm's join tokens by role; where the first node is a bare engine, it starts the swarm."""
+    first = services[0]
     if swarm["LocalNodeState"] == _BARE:
-        _init(api, first.address)
+        _init(api, first.address, {service.name: service.role for service in services})
     elif not swarm["ControlAvailable"]:
         raise LabError(
             f"{first.name} is in a swarm that it does not manage",

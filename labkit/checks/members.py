@@ -122,6 +122,19 @@ def label(name: str, key: str, value: str) -> Check:
     )
 
 
+def label_nowhere_else(name: str, key: str, value: str) -> Check:
+    """No node but this one carries the label `key=value`."""
+
+    @in_swarm
+    def check(snapshot: Snapshot) -> Verdict:
+        others = [node.name for node in snapshot.nodes if node.name != name and node.labels.get(key) == value]
+        if others:
+            return Verdict(False, f"{', '.join(others)} has the label {key}={value} as well")
+        return Verdict(True, f"no other node has the label {key}={value}")
+
+    return check
+
+
 def _labels(node: Node) -> str:
     return " ".join(f"{key}={value}" for key, value in sorted(node.labels.items()))
 

@@ -3,7 +3,7 @@
 import re
 
 from labkit.checks.verdict import Check, Verdict, in_swarm
-from labkit.model import Node, Snapshot, Task
+from labkit.model import Node, Port, Snapshot, Task
 
 CONSTRAINT = re.compile(r"\s*(\S+?)\s*(==|!=)\s*(.+?)\s*")
 """A constraint of a service: its key, its sign and its value."""
@@ -75,19 +75,41 @@ def update(service: str, wanted: str) -> Check:
     return check
 
 
-def pinned(service: str, name: str) -> Check:
-    """The constraints of the service leave it no node but this one."""
+def publishes(service: str, published: int, target: int, mode: str) -> Check:
+    """The service publishes this TCP port, in the mode `ingress` or `host`."""
 
     @in_swarm
     def check(snapshot: Snapshot) -> Verdict:
         found = snapshot.service(service)
         if found is None:
             return Verdict(False, f"there is no service {service}")
-        fits = [node.name for node in snapshot.nodes if _fits(node, found.constraints)]
-        asked = f"constraints {', '.join(found.constraints)}" if found.constraints else "no constraints"
+        told = [f"{port.published} to {port.target} ({port.mode} mode)" for port in found.ports]
         return Verdict(
-            fits == [name], f"{service} has {asked}: it may run on {', '.join(fits) or 'no node at all'}"
+            Port(published, target, "tcp", mode) in found.ports,
+            f"{service} publishes {', '.join(told) or 'no port'}",
         )
+
+    return check
+
+
+def pinned(service: str, name: str) -> Check:
+    """The constraints of the service leave it no node but this one, whatever becomes of the nodes' roles."""
+
+    @in_swarm
+    def check(snapshot: Snapshot) -> Verdict:
+        found = snapshot.service(service)
+        if found is None:
+            return Verdict(False, f"there is no service {service}")
+        lasting = tuple(text for text in found.constraints if not text.strip().startswith("node.role"))
+        fits, may_fit = (
+            [node.name for node in snapshot.nodes if _fits(node, constraints)]
+            for constraints in (found.constraints, lasting)
+        )
+        asked = f"constraints {', '.join(found.constraints)}" if found.constraints else "no constraints"
+        words = f"{service} has {asked}: it may run on {', '.join(fits) or 'no node at all'}"
+        if fits == [name] != may_fit:
+            words += ", and on others as soon as you change their role"
+        return Verdict(fits == may_fit == [name], words)
 
     return check
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from labkit import engine, pipeline
 from labkit.deadline import Deadline
 from labkit.errors import LabError
-from labkit.formation import MADE_BY_LABKIT
+from labkit.formation import formed_with
 from labkit.model import Snapshot
 
 if TYPE_CHECKING:
@@ -50,13 +50,16 @@ def _in_the_swarm(lab: "Lab", snapshot: Snapshot) -> Iterator[str]:
         manager
     ]
     swarm, secrets, configs = (answer.body for answer in answers) if answers else ({}, [], [])
-    if MADE_BY_LABKIT not in (swarm.get("Spec", {}).get("Labels") or {}):
+    formed = formed_with(swarm)
+    if formed is None:
         yield f"the swarm of {', '.join(node.name for node in snapshot.nodes)}, which labkit has not formed"
     yield from (f"service {service.name}" for service in snapshot.services)
     yield from (f"network {network.name}" for network in snapshot.networks if not network.ingress)
     yield from (f"secret {entry['Spec']['Name']}" for entry in secrets)
     yield from (f"config {entry['Spec']['Name']}" for entry in configs)
     for node in snapshot.nodes:
+        if formed is not None and node.role != formed.get(node.name):
+            yield f"role {node.role} of {node.name}" if node.name in formed else f"membership of {node.name}"
         yield from (f"label {key}={value} of {node.name}" for key, value in node.labels.items())
         if node.availability != "active":
             yield f"availability {node.availability} of {node.name}"

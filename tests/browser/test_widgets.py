@@ -222,3 +222,17 @@ def test_a_chapter_that_would_remove_something_begins_by_a_click(swarm: Lab, jup
     output.get_by_role("button", name="Remove all this and begin").click()
     see(output, "this is where it starts")
     assert checks.swarm_inactive()(swarm.snapshot())
+
+
+@pytest.mark.usefixtures("swarm")
+def test_an_exam_is_sat_by_the_keyboard(jupyterlab: JupyterLab) -> None:
+    output = show(jupyterlab, "widgets.Exam(lab, minutes=30, count=1)")
+    assert output.get_by_role("button", name="Grade this one").is_disabled()
+    output.get_by_role("button", name="Start an exam").press("Enter")
+    see(output, "minutes left", seconds=120)
+    see(output, "1 scenario, 30 minutes")
+    keep(jupyterlab, "exam")
+    output.get_by_role("button", name="Grade this one").press("Enter")  # nothing was repaired
+    see(output, "is not solved, and graded")
+    see(output, "0 of 1 scenarios solved")
+    keep(jupyterlab, "exam-over")

@@ -16,7 +16,7 @@ SANITIZE = Path(__file__).with_name("sanitize.cfg")
 
 def cell_seconds() -> int:
     """How long a cell may take; a virtual machine may have to emulate its processors."""
-    return 180 if engine.kind() == engine.DOCKER else 1500
+    return 1500 if engine.kind() in (engine.VM, engine.VM_DIRECT) else 180
 
 
 def code_cells(book: NotebookNode) -> list[NotebookNode]:

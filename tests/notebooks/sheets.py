@@ -68,16 +68,17 @@ def _is_text(cell: nbformat.NotebookNode) -> bool:
 
 
 def terms() -> dict[str, tuple[str, list[Cell]]]:
-    """Each term, in lower case, with the sentence that first defines it and all cells that do."""
+    """Each term, with the sentence that first defines it and all cells that do; abbreviations stay so."""
     found: dict[str, tuple[str, list[Cell]]] = {}
     for cell in cells():
         if cell.kind != "markdown":
             continue
         for term, sentence in _defined(cell.source):
-            first = found.setdefault(term.lower(), (sentence, []))
+            sentence = re.sub(r":$", ".", sentence)
+            first = found.setdefault(term if term.isupper() else term.lower(), (sentence, []))
             if cell not in first[1]:
                 first[1].append(cell)
-    return dict(sorted(found.items()))
+    return dict(sorted(found.items(), key=lambda entry: entry[0].lower()))
 
 
 def _defined(source: str) -> Iterator[tuple[str, str]]:

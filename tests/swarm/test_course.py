@@ -23,6 +23,7 @@ MADE = {
     "echo x | docker config create settings -": "config settings",
     "docker node update --label-add disk=ssd worker2": "label disk=ssd of worker2",
     "docker node update --availability drain worker1": "availability drain of worker1",
+    "docker node promote worker1": "role manager of worker1",
     "docker volume create data": "volume data on manager1",
     "docker network create local": "network local on manager1",
     "docker create --name box busybox": "container box on manager1",
@@ -47,6 +48,14 @@ def test_all_that_a_learner_made_is_told_and_left(swarm: Lab) -> None:
     swarm.begin("join-and-manage-nodes", yes=True)
     assert belongings(swarm) == []
     assert checks.nodes_ready(1)(swarm.snapshot())
+
+
+def test_nodes_that_a_learner_joined_are_told(lab: Lab) -> None:
+    lab.begin("join-and-manage-nodes")
+    assert belongings(lab) == []
+    token = lab.node("manager1").api.inspect_swarm()["JoinTokens"]["Worker"]
+    lab.node("worker1").run(f"docker swarm join --token {token} manager1:2377", quiet=True)
+    assert belongings(lab) == ["membership of worker1"]
 
 
 def _by_hand(manager: Node) -> None:

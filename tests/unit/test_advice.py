@@ -51,6 +51,19 @@ MESSAGES = {
     "failed: port is already allocated": "publish another port",
     f"{RPC}InvalidArgument desc = port '80' is already in use by service 'web' (p8qcmhmbxq2fbc7k8co5hlfnc) "
     "as an ingress port": "publish another port",
+    f"docker: {DAEMON}Could not attach to network my_overlay: rpc error: code = PermissionDenied desc = "
+    "network my_overlay not manually attachable.": "--attachable NAME",
+    f"{RPC}FailedPrecondition desc = network lp7av95qwkbm5gqc8i8ayx0fk is in use by service "
+    "pj5wzevg2qnmyao45676s6cbb": "first let nobody use it",
+    f"{RPC}InvalidArgument desc = secret 'db_password' is in use by the following service: db": (
+        "give the service another one first"
+    ),
+    f"failed to update config shop_settings: {RPC}InvalidArgument desc = only updates to Labels are "
+    "allowed": "make a new one under another name",
+    f"{DAEMON}plugin webdav-log:latest is enabled": "docker plugin disable it first",
+    "permission denied while installing plugin registry:5000/rclone:1": "to a publisher whom you trust",
+    "service update paused: update paused due to failure or early termination of task "
+    "u14oijkirqiotf2hshvvwyzpe": "docker service rollback takes it back",
     "docker: unknown command: docker servce\n\nRun 'docker --help' for more information": "with --help",
     "unknown flag: --replica\nSee 'docker service create --help'.": "with --help",
     "unknown shorthand flag: 'z' in -z\nSee 'docker node ls --help'.": "with --help",

@@ -97,6 +97,32 @@ CASES: list[tuple[Check, str, bool, str]] = [
     (checks.label("worker2", "zone", "a"), "drained", True, "worker2 has the labels zone=a"),
     (checks.label("worker2", "zone", "b"), "drained", False, "worker2 has the labels zone=a"),
     (checks.label("worker1", "zone", "a"), "drained", False, "worker1 has no labels"),
+    (
+        checks.label_nowhere_else("worker2", "zone", "a"),
+        "drained",
+        True,
+        "no other node has the label zone=a",
+    ),
+    (
+        checks.label_nowhere_else("worker1", "zone", "a"),
+        "drained",
+        False,
+        "worker2 has the label zone=a as well",
+    ),
+    (
+        checks.publishes("web", 8080, 80, "ingress"),
+        "half-updated",
+        True,
+        "web publishes 8080 to 80 (ingress mode)",
+    ),
+    (
+        checks.publishes("web", 8080, 80, "host"),
+        "half-updated",
+        False,
+        "web publishes 8080 to 80 (ingress mode)",
+    ),
+    (checks.publishes("web", 8080, 80, "host"), "services", False, "web publishes no port"),
+    (checks.publishes("nothing", 1, 1, "host"), "services", False, "there is no service nothing"),
     (checks.running("web", 4), "services", True, "4 of 4 tasks of web run"),
     (checks.running("everywhere", 3), "services", True, "3 of 3 tasks of everywhere run"),
     (checks.running("web", 3), "services", False, "4 of 3 tasks of web run"),
@@ -170,6 +196,8 @@ ABOUT_THE_SWARM: dict[str, Check] = {
     "managers": checks.managers(1),
     "availability": checks.availability("worker1", "active"),
     "label": checks.label("worker1", "zone", "a"),
+    "label_nowhere_else": checks.label_nowhere_else("worker1", "zone", "a"),
+    "publishes": checks.publishes("web", 8080, 80, "ingress"),
     "running": checks.running("web", 4),
     "update": checks.update("web", "completed"),
     "pinned": checks.pinned("web", "worker1"),
@@ -224,8 +252,7 @@ def test_what_was_last_heard_of_a_node_that_is_down_does_not_run() -> None:
     ("constraints", "fits"),
     [
         (["node.hostname==worker1"], "worker1"),
-        (["node.role == manager"], "manager1"),
-        (["node.hostname!=worker1", "node.role!=manager"], "worker2"),
+        (["node.hostname==manager1", "node.role==manager"], "manager1"),
         (["node.hostname!=worker1"], "manager1, worker2"),
         (["node.labels.disk!=ssd", "node.platform.os==linux"], "manager1, worker1, worker2"),
     ],
@@ -236,6 +263,18 @@ def test_constraints_pin_a_service_to_what_they_leave(constraints: list[str], fi
     verdict = checks.pinned("web", fits)(replace(services, services=(web,)))
     words = f"web has constraints {', '.join(constraints)}: it may run on {fits}"
     assert verdict == Verdict("," not in fits, words)
+
+
+@pytest.mark.parametrize(
+    ("constraints", "fits"),
+    [(["node.role == manager"], "manager1"), (["node.hostname!=worker1", "node.role!=manager"], "worker2")],
+)
+def test_a_role_pins_nothing_because_it_may_change(constraints: list[str], fits: str) -> None:
+    services = SNAPSHOTS["services"]
+    web = replace(services.services[2], constraints=tuple(constraints))
+    verdict = checks.pinned("web", fits)(replace(services, services=(web,)))
+    assert not verdict
+    assert verdict.words.endswith(f"it may run on {fits}, and on others as soon as you change their role")
 
 
 def test_a_service_is_on_a_network_once_all_its_tasks_are() -> None:

@@ -49,11 +49,7 @@ def _volume_points(look: Look, facts: Facts) -> Iterator[Verdict]:
     if (gone := seen.there(look, name)) is not None:
         yield gone
         return
-    service = look.snapshot.service(name)
-    pins = [rule.replace(" ", "") for rule in service.constraints] if service else []
-    yield Verdict(
-        any("==" in pin for pin in pins), f"rules of {name} on its place: {', '.join(pins) or 'none'}"
-    )
+    yield look.holds(checks.pinned(name, node))
     yield look.holds(checks.running(name, 1))
     yield seen.only_on(look, name, node)
     for task in look.running(name)[:1]:

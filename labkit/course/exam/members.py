@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from labkit import checks
 from labkit.checks import Verdict
 from labkit.course.exam import seen
-from labkit.course.exam.scenario import NODES, Facts, Scenario, application, run
+from labkit.course.exam.scenario import NODES, Facts, Scenario, application, ident, run
 from labkit.course.look import Look
 
 if TYPE_CHECKING:
@@ -41,15 +41,17 @@ def _node(rng: Random) -> dict[str, Any]:
     return {"node": rng.choice(_WORKERS)}
 
 
-def _break_role(lab: "Lab", facts: Facts) -> None:
+def _break_role(lab: "Lab", facts: Facts) -> Facts:
     promote = f"docker swarm join-token --quiet manager >{_FILE}\ndocker node promote <node>"
     run(lab, (("manager1", promote), ("<node>", _UNTIL_IT_ANSWERS)), facts)
     lab.wait(checks.managers(2))
+    return {"ident": ident(lab, facts["node"])}
 
 
 def _role_points(look: Look, facts: Facts) -> Iterator[Verdict]:
     yield from seen.members(look, *NODES)
     yield look.holds(checks.role(facts["node"], "worker"))
+    yield seen.same_member(look, facts["node"], facts["ident"])
     yield look.holds(checks.managers(1))
     yield look.holds(checks.manager_status("manager1", "leader"))
     yield _token_in_file(look)
@@ -124,21 +126,23 @@ def _quorum(rng: Random) -> dict[str, Any]:
     }
 
 
-def _break_quorum(lab: "Lab", facts: Facts) -> None:
+def _break_quorum(lab: "Lab", facts: Facts) -> Facts:
     before = (
         "docker service create --detach --name <service> --replicas <replicas> nginx\n"
         "docker node promote <other>"
     )
     run(lab, (("manager1", before), ("<other>", _UNTIL_IT_ANSWERS)), facts)
     lab.wait(checks.managers(2), checks.running(facts["service"], facts["replicas"]))
+    found = {"ident": ident(lab, facts["service"])}
     lab.node(facts["lost"]).kill()
+    return found
 
 
 def _quorum_points(look: Look, facts: Facts) -> Iterator[Verdict]:
     yield look.holds(checks.managers(1))
     yield look.holds(checks.manager_status(facts["survivor"], "leader"))
     yield from seen.members(look, facts["survivor"], facts["worker"])
-    if (gone := seen.there(look, facts["service"])) is not None:
+    if (gone := seen.same(look, facts["service"], facts["ident"])) is not None:
         yield gone
         return
     yield look.holds(checks.running(facts["service"], facts["replicas"]))
@@ -152,19 +156,23 @@ def _locked(rng: Random) -> dict[str, Any]:
     return {"node": node, "helper": helper}
 
 
-def _break_lock(lab: "Lab", facts: Facts) -> None:
+def _break_lock(lab: "Lab", facts: Facts) -> Facts:
     run(lab, (("manager1", "docker node promote worker1 worker2"),), facts)
     run(lab, tuple((name, _UNTIL_IT_ANSWERS) for name in _WORKERS), facts)
     lab.wait(checks.managers(3))
     run(lab, (("manager1", "docker swarm update --autolock=true"), ("<node>", _UNTIL_ENCRYPTED)), facts)
     node = lab.node(facts["node"])
+    found = {"ident": ident(lab, node.name)}
     node.kill()
     node.start()
-    lab.wait(lambda now: Verdict(now.engines[node.name].swarm == "locked", f"{node.name} is locked"))
+    # The others may have to elect a leader first.
+    lab.wait(checks.swarm_locked(node.name), checks.manager_status(node.name, "unreachable"))
+    return found
 
 
 def _locked_points(look: Look, facts: Facts) -> Iterator[Verdict]:
     yield look.holds(checks.swarm_active(facts["node"]))
+    yield seen.same_member(look, facts["node"], facts["ident"])
     yield look.holds(checks.managers(3))
     yield from seen.members(look, *NODES)
     locks = look.swarm["Spec"].get("EncryptionConfig", {}).get("AutoLockManagers", False)

@@ -141,7 +141,7 @@ def status() -> str:
     now, sitting = state.now(), state.exam()
     if sitting:
         return f"{sitting.score} of {len(sitting.marks)} graded scenarios solved, {_time_left(sitting)}"
-    if now.running:
+    if now.running and not now.running.examined:
         return f"{now.running.name} {'is solved' if now.running.solved else 'is being practised'}"
     return " ".join(_last(now)) or "no scenario runs"
 

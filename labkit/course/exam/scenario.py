@@ -104,7 +104,8 @@ def applications(rng: Random, count: int) -> list[str]:
     return rng.sample(_APPLICATIONS, count)
 
 
-def ident(lab: "Lab", service: str) -> str:
-    """A service's ID, which another one of the same name would not have."""
-    found = lab.snapshot().service(service)
+def ident(lab: "Lab", name: str) -> str:
+    """The ID of a service or a node, which another one of the same name would not have."""
+    snapshot = lab.snapshot()
+    found = snapshot.service(name) or snapshot.node(name)
     return found.id if found else ""

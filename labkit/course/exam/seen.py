@@ -46,6 +46,13 @@ def image(look: Look, service: str, wanted: str) -> Verdict:
     return Verdict(name == wanted, f"{service} is to run {name}")
 
 
+def same_member(look: Look, name: str, ident: str) -> Verdict:
+    """A node is the member of the swarm that it was: it has not left and joined again."""
+    found = look.snapshot.node(name)
+    same = found is not None and found.id == ident
+    return Verdict(same, f"{name} {'is the member that it was' if same else 'has left, or was taken out'}")
+
+
 def members(look: Look, *names: str) -> Iterator[Verdict]:
     """The swarm consists of these nodes, ready, each listed once."""
     yield look.holds(checks.nodes_ready(len(names)))
@@ -71,5 +78,9 @@ def answers(look: Look, node: str, port: int) -> Verdict:
 
 def inside(look: Look, task: Task, command: str) -> Result:
     """Run a command in a task's container; it may fail."""
-    container = f"$(docker ps --quiet --filter label=com.docker.swarm.task.id={task.id})"
-    return look.run(task.node, f"docker exec {container} {command}")
+    return look.run(task.node, f"docker exec {container(task)} {command}")
+
+
+def container(task: Task) -> str:
+    """What a shell on a task's node replaces by the ID of the task's container."""
+    return f'"$(docker ps --quiet --filter label=com.docker.swarm.task.id={task.id})"'

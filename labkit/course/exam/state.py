@@ -16,13 +16,15 @@ PREFIX = "exam."
 class Running:
     """The scenario that was begun last; `name` is its exercise's.
 
-    `there` lists what was in the lab when it began or, once solved, when it was graded.
+    `there` lists what was in the lab when it began or, once solved, when it was graded. `examined` tells
+    that an exam has begun it.
     """
 
     name: str
     seed: int
     facts: Mapping[str, Any]
     there: tuple[str, ...] = ()
+    examined: bool = False
     solved: bool = False
 
 
@@ -105,7 +107,8 @@ def fold(records: Iterable[Record]) -> State:
             if running and entry.ok and entry.name == running.name:
                 running = replace(running, solved=True, there=tuple(detail.get("there", running.there)))
         elif entry.kind == "scenario":
-            running = Running(entry.name, detail["seed"], detail["facts"], tuple(detail["there"]))
+            there = tuple(detail["there"])
+            running = Running(entry.name, detail["seed"], detail["facts"], there, detail["exam"])
         elif entry.kind == "exam" and entry.name == "start":
             running = None
             exams.append(Exam(entry.moment, detail["minutes"], detail["seed"], tuple(detail["scenarios"])))

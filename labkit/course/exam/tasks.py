@@ -1,6 +1,6 @@
 """Scenarios in which tasks do not stay up."""
 
-import re
+import shlex
 from collections.abc import Iterator
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from labkit.course.exam import seen
 from labkit.course.exam.scenario import Facts, Scenario, application, by, run
 from labkit.course.look import Look
 from labkit.explain import explain
+from labkit.model import Task
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
@@ -64,6 +65,12 @@ def _crash_points(look: Look, facts: Facts) -> Iterator[Verdict]:
         yield gone
         return
     yield look.holds(checks.running(name, 1))
+    spec = (look.service(name) or {})["Spec"]["TaskTemplate"]["ContainerSpec"]
+    lasting = "maxmemory" in " ".join([*(spec.get("Command") or ()), *(spec.get("Args") or ())])
+    lasting = lasting or bool(spec.get("Configs"))
+    yield Verdict(
+        lasting, f"the next task of {name} would {'have its limit too' if lasting else 'have no limit'}"
+    )
     for task in look.running(name)[:1]:
         said = seen.inside(look, task, "redis-cli config get maxmemory").stdout.split()
         limit = int(said[-1]) if said and said[-1].isdecimal() else 0
@@ -119,10 +126,22 @@ def _health_points(look: Look, facts: Facts) -> Iterator[Verdict]:
         return
     found = look.service(name) or {}
     container = found["Spec"]["TaskTemplate"]["ContainerSpec"]
-    test = " ".join((container.get("Healthcheck") or {}).get("Test") or [])
-    asks = re.search(r"\b(wget|curl|nc)\b", test) is not None
-    yield Verdict(asks, f"the health check of {name} is: {test or 'none'}")
+    kind, *test = (container.get("Healthcheck") or {}).get("Test") or ["NONE"]
+    yield Verdict(kind != "NONE", f"{name} has {'a' if kind != 'NONE' else 'no'} health check")
     yield look.holds(checks.running(name, facts["replicas"]))
+    if kind == "NONE":
+        return
+    for task in look.running(name)[:1]:
+        notices = not _passes_without_a_server(look, task, test if kind == "CMD" else ["sh", "-c", *test])
+        words = f"where no server answers, the check {'fails' if notices else 'passes all the same'}"
+        yield Verdict(notices, words)
+
+
+def _passes_without_a_server(look: Look, task: Task, check: list[str]) -> bool:
+    """Run a health check among the files of a task's container, but in a network where nobody listens."""
+    pid = f"docker inspect --format '{{{{.State.Pid}}}}' {seen.container(task)}"
+    command = f'unshare --net nsenter --target "$({pid})" --mount {shlex.join(check)}'
+    return look.run(task.node, command).exit_code == 0
 
 
 SCENARIOS = {

@@ -18,7 +18,7 @@ def _keeps_and_takes_none(look: Look) -> Iterator[Verdict]:
         else "worker2 has lost the tasks of web that it ran"
     )
     yield Verdict(kept > 0, words)
-    yield look.holds(checks.running("guard", 3))
+    yield look.holds(checks.running("guard", 3, image="web:1"))
     yield look.holds(checks.tasks_on("worker2", "guard", 0))
 
 

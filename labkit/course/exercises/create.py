@@ -1,5 +1,6 @@
 """Chapter 1, create a swarm."""
 
+import re
 from collections.abc import Iterator
 
 from labkit import checks
@@ -30,13 +31,19 @@ def _leaked_token_is_dead(look: Look) -> Iterator[Verdict]:
     if leaked is None:
         yield Verdict(False, "there is no file /lab/leaked-token: run the cell that leaks the token first")
         return
-    if leaked in look.swarm["JoinTokens"].values():
+    tokens = look.swarm["JoinTokens"].values()
+    if any(token in leaked for token in tokens):
         yield Verdict(False, "the leaked token still opens the swarm")
+    elif not re.fullmatch(_TOKEN, leaked):
+        yield Verdict(
+            False, "/lab/leaked-token no longer holds what leaked: run the cell that leaks it again"
+        )
     else:
         yield Verdict(True, "the leaked manager token is worthless")
     yield from saved_worker_token(look)
 
 
+_TOKEN = r"SWMTKN-1-[0-9a-z]{50}-[0-9a-z]{25}"
 _NANOSECONDS = 10**9
 _POOL = "10.77.0.0/16"
 

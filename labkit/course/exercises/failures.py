@@ -46,6 +46,7 @@ def _what_manager1_runs(look: Look) -> str:
 def _recovered(look: Look) -> Iterator[Verdict]:
     yield look.holds(checks.manager_status("worker2", "leader"))
     yield look.holds(checks.managers(1))
+    yield look.same_swarm()
     yield _knows_web(look)
 
 
@@ -60,6 +61,7 @@ def _replaced(look: Look) -> Iterator[Verdict]:
     yield look.holds(checks.managers(3))
     yield look.holds(checks.nodes_ready(3))
     yield look.holds(checks.listed_once())
+    yield look.same_swarm()
     yield _knows_web(look)
 
 

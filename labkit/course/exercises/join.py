@@ -20,12 +20,14 @@ def _saved_version(look: Look) -> Iterator[Verdict]:
 
 def _is_labelled(look: Look) -> Iterator[Verdict]:
     yield look.holds(checks.label("worker2", "disk", "ssd"))
+    yield look.holds(checks.label_nowhere_else("worker2", "disk", "ssd"))
 
 
 def _all_back(look: Look) -> Iterator[Verdict]:
     yield look.holds(checks.nodes_ready(3))
     yield look.holds(checks.listed_once())
-    yield look.holds(checks.label("worker2", "disk", "ssd"))
+    yield look.holds(checks.role("worker1", "worker"))
+    yield from _is_labelled(look)
 
 
 def _handed_over(look: Look) -> Iterator[Verdict]:
@@ -33,6 +35,8 @@ def _handed_over(look: Look) -> Iterator[Verdict]:
     yield look.holds(checks.managers(1))
     yield look.holds(checks.role("manager1", "worker"))
     yield look.holds(checks.nodes_ready(3))
+    yield look.holds(checks.listed_once())
+    yield look.same_swarm()
 
 
 def _who_leads(look: Look) -> str:
@@ -71,7 +75,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        task="Bring back worker1, to three ready nodes, each listed once, and the label disk=ssd of worker2",
+        task="Bring back worker1 as a worker: three ready nodes, each listed once; and disk=ssd of worker2",
         points=_all_back,
         why="a node that was removed by force does not know it, and looks healthy from the inside",
         hints=(

@@ -104,6 +104,8 @@ def _probe_inside(look: Look) -> Iterator[Verdict]:
     if found is None:
         yield Verdict(False, f"{_PROBE_NODE} has no container named probe")
         return
+    image = found["Image"].removesuffix(":latest")
+    yield Verdict(image == "toolbox", f"probe is made from the image {image}")
     yield Verdict(found["State"] == "running", f"probe is {found['State']}")
     yield _all_run(look, "nginx_service")
     networks = set((found.get("NetworkSettings") or {}).get("Networks") or {})
@@ -129,6 +131,7 @@ def _what_probe_lacks(look: Look) -> str:
 
 def _moved(look: Look) -> Iterator[Verdict]:
     yield look.holds(checks.running("nginx_overlay", 2))
+    yield look.holds(checks.publishes("nginx_overlay", 8081, 80, "ingress"))
     networks = _touched(look, "nginx_overlay")
     sealed = {network.name for network in look.snapshot.networks if network.encrypted}
     if not networks or not _joined(look, "nginx_overlay"):

@@ -24,16 +24,6 @@ def _is_nginx(service: Service) -> Verdict:
     )
 
 
-def _publishes(service: Service, published: int, target: int, mode: str) -> Verdict:
-    """Whether the service publishes this port in this mode, and what it publishes."""
-    found = [f"{port.published} to {port.target} ({port.mode} mode)" for port in service.ports]
-    ok = any(
-        (port.published, port.target, port.mode, port.protocol) == (published, target, mode, "tcp")
-        for port in service.ports
-    )
-    return Verdict(ok, f"{service.name} publishes {', '.join(found) or 'no port'}")
-
-
 def _shop(look: Look) -> Iterator[Verdict]:
     there, shop = _exists(look, "shop")
     yield there
@@ -44,7 +34,7 @@ def _shop(look: Look) -> Iterator[Verdict]:
         yield Verdict(False, "shop is a global service: it has no number of replicas")
     else:
         yield Verdict(shop.replicas == 3, f"shop is to have {shop.replicas} replicas")
-    yield _publishes(shop, 8090, 80, "ingress")
+    yield look.holds(checks.publishes("shop", 8090, 80, "ingress"))
     yield look.holds(checks.running("shop", 3))
 
 
@@ -58,7 +48,7 @@ def _agent(look: Look) -> Iterator[Verdict]:
     yield Verdict(
         agent.replicas is None, f"agent {kind}" + ("" if agent.replicas is None else ": none for a new node")
     )
-    yield _publishes(agent, 9100, 80, "host")
+    yield look.holds(checks.publishes("agent", 9100, 80, "host"))
     places = {task.node for task in look.running("agent")}
     without = [node.name for node in look.snapshot.nodes if node.name not in places]
     yield Verdict(
@@ -116,10 +106,8 @@ def _report(look: Look) -> Iterator[Verdict]:
     asked = ", ".join(report.constraints) or "no constraint"
     bound = [text.replace(" ", "") for text in report.constraints] == ["node.labels.gpu==yes"]
     yield Verdict(bound, f"report asks for {asked}")
-    wrong = [node.name for node in look.snapshot.nodes if node.name != "worker1" and "gpu" in node.labels]
     yield look.holds(checks.label("worker1", "gpu", "yes"))
-    if wrong:
-        yield Verdict(False, f"{', '.join(wrong)} has the label gpu, and no GPU")
+    yield look.holds(checks.label_nowhere_else("worker1", "gpu", "yes"))
     reserved = f"{report.memory / 2**20:,.0f} MiB" if report.memory else "no memory"
     yield Verdict(60_000_000 <= report.memory <= 70_000_000, f"a task of report reserves {reserved}")
     yield look.holds(checks.running("report", 1))

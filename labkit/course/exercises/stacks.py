@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import yaml
+
 from labkit import checks
 from labkit.checks import Verdict
 from labkit.course.grading import Exercise
@@ -11,6 +13,7 @@ from labkit.model import Json
 _STACK_LABEL = "com.docker.stack.namespace"
 _SERVICE_LABEL = "com.docker.swarm.service.name"
 _TASK_LABEL = "com.docker.swarm.task.name"
+_FILE = "/lab/blog.yml"
 _LEAKED, _LEAKED_ID = "/lab/leaked-key", "/lab/leaked-key-id"
 
 
@@ -24,15 +27,36 @@ def _of_stack(look: Look, name: str, stack: str) -> Verdict:
     return Verdict(found == stack, f"{name} belongs to {f'the stack {found}' if found else 'no stack'}")
 
 
+def _file_says(look: Look, **wanted: tuple[str, int]) -> Verdict:
+    """Whether the blog's file asks for exactly these services, each with an image and its replicas."""
+    text = look.file(_FILE)
+    if text is None:
+        return Verdict(False, f"there is no file {_FILE}")
+    try:
+        services = yaml.safe_load(text)["services"]
+        found = {
+            name: (service["image"], (service.get("deploy") or {}).get("replicas", 1))
+            for name, service in services.items()
+        }
+    except (yaml.YAMLError, TypeError, KeyError, AttributeError):
+        return Verdict(False, f"{_FILE} is no compose file with an image for each service")
+    told = ", ".join(f"{name} ({image}, replicas: {count})" for name, (image, count) in found.items())
+    return Verdict(found == wanted, f"{_FILE} asks for {told or 'nothing'}")
+
+
 def _blog(look: Look) -> Iterator[Verdict]:
+    yield _file_says(look, web=("web:1", 2), cache=("redis:7", 1))
     for name, image, count in (("blog_web", "web:1", 2), ("blog_cache", "redis:7", 1)):
         belongs = _of_stack(look, name, "blog")
         yield belongs
         if belongs:
             yield look.holds(checks.running(name, count, image=image))
+    open_ = [service.name for service in look.snapshot.services if service.ports and "blog_" in service.name]
+    yield Verdict(not open_, f"services of blog that publish a port: {', '.join(open_) or 'none'}")
 
 
 def _grown_blog(look: Look) -> Iterator[Verdict]:
+    yield _file_says(look, web=("web:2", 3))
     belongs = _of_stack(look, "blog_web", "blog")
     yield belongs
     if belongs:
@@ -44,13 +68,11 @@ def _grown_blog(look: Look) -> Iterator[Verdict]:
 def _what_the_blog_lacks(look: Look) -> str:
     if look.service("blog_web") is None:
         return "There is no stack blog now: docker stack deploy --compose-file /lab/blog.yml blog."
-    file = look.file("/lab/blog.yml") or ""
-    if "web:2" not in file:
-        return (
-            "/lab/blog.yml does not say web:2 yet. Write the whole file anew with cat, or change it with sed."
-        )
+    said = _file_says(look, web=("web:2", 3))
+    if not said:
+        return f"{said.words}. Write the whole file anew with cat, or change it with sed."
     if look.service("blog_cache"):
-        return "Is cache still in the file? If not, deploy it with --prune."
+        return "cache is no longer in the file. Deploy it with --prune."
     return "The file looks right. Deploy it, and give the update a moment: docker stack ps blog."
 
 
@@ -113,6 +135,8 @@ def _rotated(look: Look) -> Iterator[Verdict]:
     runs = look.holds(checks.running("api", 1))
     yield runs
     if runs:
+        given = [name for name, file in _secrets_of(look, "api") if file == "api_key"]
+        yield Verdict(bool(given), f"{given[0] if given else 'no secret'} is given to api as api_key")
         node = next(task.node for task in look.tasks("api"))
         container = next((entry["Id"] for entry in _containers(look, node, "api")), "none")
         result = look.run(node, f"docker exec {container} cat /run/secrets/api_key")
@@ -128,12 +152,18 @@ def _rotated(look: Look) -> Iterator[Verdict]:
     )
 
 
+def _secrets_of(look: Look, service: str) -> list[tuple[str, str]]:
+    """The secrets that a service gives its tasks, by name, and the files as which they see them."""
+    found = look.service(service)
+    used = (found["Spec"]["TaskTemplate"]["ContainerSpec"].get("Secrets") or ()) if found else ()
+    return [(entry["SecretName"], entry["File"]["Name"].removeprefix("/run/secrets/")) for entry in used]
+
+
 def _who_uses_the_key(look: Look) -> str:
     service = look.service("api")
     if service is None:
         return "The service api is gone: create it with --secret source=NEW,target=api_key."
-    used = service["Spec"]["TaskTemplate"]["ContainerSpec"].get("Secrets") or ()
-    names = ", ".join(f"{entry['SecretName']} as {entry['File']['Name']}" for entry in used)
+    names = ", ".join(f"{name} as {file}" for name, file in _secrets_of(look, "api"))
     return (
         f"api uses {names or 'no secret'} now. Whatever it no longer uses can be removed: docker secret rm."
     )

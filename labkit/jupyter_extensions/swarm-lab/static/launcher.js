@@ -1,5 +1,5 @@
-// Swarm Lab in JupyterLab: launcher entries, elements in outputs that open a terminal on a node, and an end for
-// boards that nobody sees.
+// Swarm Lab in JupyterLab: launcher entries, elements in outputs that open a terminal on a node, tables that keep
+// their lines, and an end for boards that nobody sees.
 //
 // A prebuilt extension written by hand: JupyterLab loads this script, then asks the container below (a webpack
 // "module federation" container: init, get) for the plugin. It takes JupyterLab's own modules from `shared`.
@@ -31,6 +31,16 @@
     });
   }
 
+  // Beside the board a notebook is narrower than `docker node ls`: wrapped, its columns cannot be read.
+  function keepLines() {
+    const style = document.createElement('style');
+    style.textContent = `
+      .jp-RenderedText[data-mime-type="application/vnd.jupyter.stdout"] { overflow-x: auto; }
+      .jp-RenderedText[data-mime-type="application/vnd.jupyter.stdout"] pre { white-space: pre; }
+    `;
+    document.head.append(style);
+  }
+
   function plugin({ ILauncher }, { LabIcon }) {
     return {
       id: 'swarm-lab:launcher',
@@ -49,6 +59,7 @@
         });
 
         tidySidecars(app.shell);
+        keepLines();
 
         // <button data-swarm-lab-terminal="worker1">: JupyterLab's own data-commandlinker-command asks
         // "Run Command?" first wherever it stands in a widget.
