@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labkit.film import Event, Film, Frame
 from labkit.model import Snapshot, Task
@@ -74,12 +74,16 @@ class Count:
 
 
 def lives(film: Film) -> list[Life]:
-    """The tasks that lived during the film, by service, slot and age."""
+    """The tasks that lived during the film, by service, slot and age.
+
+    Without those of services that were removed before: they only stop, and nobody knows their names any more.
+    """
+    names = {service.id: service.name for frame in film for service in frame.snapshot.services}
     turns: dict[str, list[tuple[float, str]]] = {}  # of each task: from when on it was of which kind
     seen: dict[str, Task] = {}
     machines = [event for event in film.events if event.kind == "machine"]
     for before, frame in _known_frames(film):
-        present = {task.id: task for task in frame.snapshot.tasks}
+        present = {task.id: task for task in _named(frame.snapshot.tasks, names)}
         for gone in seen.keys() - present.keys():
             if turns[gone][-1][1] not in _OVER:  # else the swarm has tidied its history
                 _turn(turns[gone], frame.moment, "ended")
@@ -128,6 +132,15 @@ def blind(film: Film) -> list[tuple[float, float]]:
             start = found.pop()[0] if found and found[-1][1] == frame.moment else frame.moment
             found.append((start, after.moment))
     return found
+
+
+def _named(tasks: Iterable[Task], names: Mapping[str, str]) -> Iterator[Task]:
+    """The tasks of the services whose `names`, by ID, are known; one that was removed is told by its ID."""
+    for task in tasks:
+        if task.service in names:
+            yield replace(task, service=names[task.service])
+        elif task.service in names.values():
+            yield task
 
 
 def _known_frames(film: Film) -> Iterator[tuple[Frame | None, Frame]]:

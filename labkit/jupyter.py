@@ -10,8 +10,9 @@ from labkit import hint, jupyter_launcher, lock, topology
 from labkit.errors import LabError, PortTaken, SetupFailed
 from labkit.state import state_dir
 
-# No news pop-up over the notebook's corner, outputs that scrolling does not lose, terminals below the
-# notebook. They are JupyterLab's defaults here: what users have set themselves goes before them.
+# No news pop-up over the notebook's corner, outputs that scrolling does not lose, long commands that are
+# wrapped, terminals below the notebook. They are JupyterLab's defaults here: what users have set themselves
+# goes before them.
 SETTINGS = Path(__file__).parent / "jupyter_settings"
 EXTENSIONS = Path(__file__).parent / "jupyter_extensions"
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"

@@ -56,6 +56,16 @@ def test_a_count_says_what_the_frame_shows(name: str) -> None:
     assert counts(recording)["web"][-1].running == running
 
 
+def test_a_service_that_is_removed_keeps_its_name_and_one_that_was_gone_is_left_out() -> None:
+    """A manager no longer knows the name of a service whose last tasks still stop."""
+    stray = task("running", id="t0", service="s0", desired="remove")
+    stopping = task("running", service="s1", desired="remove")
+    gone = shot(2, stray, stopping)
+    after = replace(gone, snapshot=replace(gone.snapshot, services=()))
+    (life,) = lives(Film([shot(1, stray, task("running")), after, replace(after, moment=3.0)]))
+    assert (life.task.name, kinds(life)) == ("web.1", ["running", "stopping"])
+
+
 def test_a_drained_nodes_tasks_stop_before_their_successors_start() -> None:
     old, new = (life for life in lives(film("drain")) if life.task.name == "web.3")
     assert (old.task.node, kinds(old), old.ending) == ("worker1", ["running", "stopping"], "ended")

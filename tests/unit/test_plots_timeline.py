@@ -24,7 +24,7 @@ def two_services() -> Film:
         tasks = tuple(
             replace(task, service="web" if task.slot % 2 else "shop") for task in frame.snapshot.tasks
         )
-        services = (replace(web, name="shop", replicas=3, created=1.0), replace(web, replicas=3))
+        services = (replace(web, id="shop", name="shop", replicas=3, created=1.0), replace(web, replicas=3))
         frames.append(replace(frame, snapshot=replace(frame.snapshot, services=services, tasks=tasks)))
     return Film(frames)
 
