@@ -22,7 +22,9 @@ from tests.notebooks import wrong
 pytestmark = pytest.mark.engine
 
 SEED = 6
-SECONDS = 60  # for what a scenario's solution, or a wrong answer, brings about
+# For what a scenario's solution, or a wrong answer, brings about. A task that takes the place of one that never ran
+# may wait a minute for its end (`oldTaskTimeout` in moby/swarmkit: manager/orchestrator/restart/restart.go).
+SECONDS = 120
 ANSWERS = wrong.load("exam")
 
 

@@ -255,7 +255,8 @@ def test_update_rolls_out_and_back(swarm: Lab) -> None:
     eventually(lambda: "docker service rollback web" in shown(rolling), "the rollback")
     finished(rolling)
     assert rolling.runner.error is None
-    assert "web:1 runs in 2 of 2 tasks; the swarm has rolled back" in rolling._note.value
+    back = "web:1 runs in 2 of 2 tasks; the swarm has rolled back"
+    eventually(lambda: back in rolling._note.value, back)
     rolling._view_count = 0
 
 
