@@ -22,8 +22,8 @@ from tests.notebooks import wrong
 pytestmark = pytest.mark.engine
 
 SEED = 6
-# For what a scenario's solution, or a wrong answer, brings about. A task that takes the place of one that never ran
-# may wait a minute for its end (`oldTaskTimeout` in moby/swarmkit: manager/orchestrator/restart/restart.go).
+# For what a scenario's solution, or a wrong answer, brings about. A task may wait a minute for the end of the
+# one before it (`defaultOldTaskTimeout` in moby/swarmkit: manager/orchestrator/restart/restart.go).
 SECONDS = 120
 ANSWERS = wrong.load("exam")
 
