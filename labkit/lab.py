@@ -166,7 +166,9 @@ class Lab(Lessons):
             bringup.empty_storage(engine.client(), self.name)
             for name in stubborn:
                 bringup.remove_node(client, self.name, name)
-        return self.up(swarm=swarm, story=quiet) if stubborn or swarm else self
+            if swarm and not stubborn:  # `up` would look at everything a second time
+                formation.form(self.nodes, bringup.choose_topology(client, self.name))
+        return self.up(swarm=swarm, story=quiet) if stubborn else self
 
     def _lock(self, story: Story | None = None) -> AbstractContextManager[None]:
         return lock.hold(f"lab-{self.name}", say=story.say if story else None)

@@ -1,9 +1,10 @@
 """Checks of services and their tasks."""
 
 import re
+from collections.abc import Callable
 
 from labkit.checks.verdict import Check, Verdict, in_swarm
-from labkit.model import Node, Port, Snapshot, Task
+from labkit.model import Node, Port, Service, Snapshot, Task
 
 CONSTRAINT = re.compile(r"\s*(\S+?)\s*(==|!=)\s*(.+?)\s*")
 """A constraint of a service: its key, its sign and its value."""
@@ -61,45 +62,33 @@ def service_absent(name: str) -> Check:
 def update(service: str, wanted: str) -> Check:
     """The last update of the service is `updating`, `paused`, `completed`, `rollback_completed`, …"""
 
-    @in_swarm
-    def check(snapshot: Snapshot) -> Verdict:
-        found = snapshot.service(service)
-        if found is None:
-            return Verdict(False, f"there is no service {service}")
+    def check(_: Snapshot, found: Service) -> Verdict:
         said = f": {found.update_message}" if found.update_message else ""
         words = f"the last update of {service} is {found.update}{said}"
         if not found.update:
             words = f"{service} has not been updated yet"
         return Verdict(found.update == wanted, words)
 
-    return check
+    return _of_service(service, check)
 
 
 def publishes(service: str, published: int, target: int, mode: str) -> Check:
     """The service publishes this TCP port, in the mode `ingress` or `host`."""
 
-    @in_swarm
-    def check(snapshot: Snapshot) -> Verdict:
-        found = snapshot.service(service)
-        if found is None:
-            return Verdict(False, f"there is no service {service}")
+    def check(_: Snapshot, found: Service) -> Verdict:
         told = [f"{port.published} to {port.target} ({port.mode} mode)" for port in found.ports]
         return Verdict(
             Port(published, target, "tcp", mode) in found.ports,
             f"{service} publishes {', '.join(told) or 'no port'}",
         )
 
-    return check
+    return _of_service(service, check)
 
 
 def pinned(service: str, name: str) -> Check:
     """The constraints of the service leave it no node but this one, whatever becomes of the nodes' roles."""
 
-    @in_swarm
-    def check(snapshot: Snapshot) -> Verdict:
-        found = snapshot.service(service)
-        if found is None:
-            return Verdict(False, f"there is no service {service}")
+    def check(snapshot: Snapshot, found: Service) -> Verdict:
         lasting = tuple(text for text in found.constraints if not text.strip().startswith("node.role"))
         fits, may_fit = (
             [node.name for node in snapshot.nodes if _fits(node, constraints)]
@@ -111,7 +100,18 @@ def pinned(service: str, name: str) -> Check:
             words += ", and on others as soon as you change their role"
         return Verdict(fits == may_fit == [name], words)
 
-    return check
+    return _of_service(service, check)
+
+
+def _of_service(name: str, check: Callable[[Snapshot, Service], Verdict]) -> Check:
+    @in_swarm
+    def guarded(snapshot: Snapshot) -> Verdict:
+        found = snapshot.service(name)
+        if found is None:
+            return Verdict(False, f"there is no service {name}")
+        return check(snapshot, found)
+
+    return guarded
 
 
 def _fits(node: Node, constraints: tuple[str, ...]) -> bool:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from labkit import hint
 from labkit.checks import Check, Verdict
 from labkit.errors import LabError, LabNotRunning
-from labkit.formation import formed_with
 from labkit.model import Json, Snapshot, Task
 from labkit.running import Result
 
@@ -60,13 +59,6 @@ class Look:
     def swarm(self) -> Json:
         """`GET /swarm`: the swarm's settings and join tokens."""
         return self._once(lambda: self.manager.inspect_swarm(), "swarm")
-
-    def same_swarm(self) -> Verdict:
-        """It is the swarm that the chapter began with, not one that was made since."""
-        same = formed_with(self.swarm) is not None
-        return Verdict(
-            same, "it is the swarm that was there" if same else "it is a new swarm: the old one is lost"
-        )
 
     def service(self, name: str) -> Json | None:
         """A service with its whole specification; None when there is none of this name."""

@@ -36,7 +36,9 @@ def _handed_over(look: Look) -> Iterator[Verdict]:
     yield look.holds(checks.role("manager1", "worker"))
     yield look.holds(checks.nodes_ready(3))
     yield look.holds(checks.listed_once())
-    yield look.same_swarm()
+    oldest = min(look.manager.nodes(), key=lambda entry: str(entry["CreatedAt"]))
+    stayed = oldest["Description"]["Hostname"] == "manager1"
+    yield Verdict(stayed, f"manager1 {'was' if stayed else 'was not'} in this swarm all the time")
 
 
 def _who_leads(look: Look) -> str:
