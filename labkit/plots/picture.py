@@ -23,7 +23,7 @@ Box = tuple[float, float, float, float]  # left, top, width, height in points
 
 _FONTS = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 _STROKES = "stroke-linejoin:round;stroke-linecap:butt"
-_WORDS = "margin:0 2%;font-size:90%"
+_WORDS = "margin:0 2%;font-size:90%;line-height:1.5"
 _LARGEST = 1.2  # times as wide as drawn
 _SHORT = 160  # letters of a description that need not be folded
 # JupyterLab's variables where one is readable on both grounds; the others are set here for its dark themes.

@@ -69,7 +69,8 @@ class Exam(Panel):
             if action != self._start:
                 self.anyway.layout.display = "none"
             done = action()
-            sink("", "stdout", f"{done}\n")
+            said = f"{done}".replace(rounds.story(), "").strip()  # the story stands above already
+            sink("", "stdout", f"{said}\n")
             return done
 
         button = ipywidgets.Button(description=words, icon=icon, layout={"width": "auto"})

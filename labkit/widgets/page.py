@@ -12,7 +12,7 @@ KEPT_CHARACTERS = 20_000
 
 # JupyterLab's own variables, so that both themes fit. `column-reverse` keeps the output's end in sight.
 STYLE = """<style>
-.labkit-title { font-weight: 600; }
+.labkit-title { font-weight: 600; line-height: 1.5; }
 .labkit-note { line-height: 1.5; padding: 3px 0; }
 .labkit-prose { line-height: 1.5; padding: 3px 0; color: var(--jp-content-font-color1); }
 .labkit-note, .labkit-where { color: var(--jp-ui-font-color2); }
