@@ -64,6 +64,9 @@ class Port:
     protocol: str
     mode: str
 
+    def __str__(self) -> str:
+        return f"{self.published} to {self.target} ({self.mode} mode)"
+
 
 @dataclass(frozen=True)
 class Service:

@@ -194,7 +194,7 @@ def test_an_exercise_is_ticked_off_and_gives_hints(swarm: Lab, jupyterlab: Jupyt
     output = show(jupyterlab, 'widgets.Exercise(lab, "join.2")')
     see(output, "Not solved yet")
     output.get_by_role("button", name="Hint").press("Enter")
-    see(output, "Hint 1 of 2")
+    see(output, "Hint 1 of 3")
     swarm.node("manager1").run("docker node update --label-add disk=ssd worker2", quiet=True)
     see(output, "✓ Solved")
     keep(jupyterlab, "exercise")

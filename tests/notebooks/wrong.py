@@ -19,12 +19,20 @@ from labkit.model import Json
 
 _FOLDER = Path(__file__).with_name("wrong")
 
-# A cell for the notebook's kernel: a check refuses at once, and goes on to; `says` may take a moment.
+# A cell for the notebook's kernel: a check refuses at once, and goes on to; `says` may take a moment. The hints
+# that look at the swarm have something to say of any state in which they can.
 REFUSED = """
+import contextlib
+from labkit import engine
 from labkit.course import exercises, grading
+from labkit.course.look import Look
 from labkit.deadline import Deadline
+from labkit.errors import LabError
 
 def refused(name, says=""):
+    for hint in filter(callable, exercises.find(name).hints):
+        with contextlib.suppress(LabError, *engine.ERRORS):
+            assert hint(Look(lab)).strip()
     for _ in Deadline(30).attempts(every=0.5):
         grade = grading.grade(lab, name, exercises.find(name), settle=0)
         assert not grade.solved, f"a wrong answer is accepted: {grade}"

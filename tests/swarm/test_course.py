@@ -162,7 +162,7 @@ def test_the_exercise_ticks_itself_off_as_the_learner_works(swarm: Lab) -> None:
         eventually(lambda: "✓ Solved" in widget.points.value, "the tick")
         eventually(lambda: "join.2" in progress.solved(), "the record")
         widget.hint.click()
-        assert "Hint 1 of 2" in widget.hints.value
+        assert "Hint 1 of 3" in widget.hints.value
     finally:
         widget.close()
 

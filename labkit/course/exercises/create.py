@@ -64,6 +64,33 @@ def _reserved_pool(look: Look) -> Iterator[Verdict]:
     yield Verdict(advertised == own, f"manager1 advertises {advertised or 'nothing'}; its eth0 has {own}")
 
 
+def _what_the_file_holds(look: Look) -> str:
+    saved, tokens = look.file("/lab/worker-token"), look.swarm["JoinTokens"]
+    if saved is None:
+        return "There is no file of that name yet. Did you write it on manager1, and in /lab?"
+    if tokens["Manager"] in saved:
+        return "The file holds the token of the other role. The last word of the command chooses the role."
+    if tokens["Worker"] in saved:
+        return "The token is in the file, with other text around it. --quiet leaves that out."
+    return "The file holds no token that is good today. Write it anew: > replaces what was there."
+
+
+def _which_tokens_are_good(look: Look) -> str:
+    leaked, tokens = look.file("/lab/leaked-token") or "", look.swarm["JoinTokens"]
+    if tokens["Manager"] in leaked:
+        return (
+            "The manager token is still the one that leaked: docker swarm join-token --rotate, for managers."
+        )
+    if tokens["Worker"] != look.file("/lab/worker-token"):
+        return "The worker token has changed as well. Write the present one to /lab/worker-token again."
+    return "The manager token is a new one, and the worker token is as it was."
+
+
+def _how_long_they_live(look: Look) -> str:
+    hours = look.swarm["Spec"]["CAConfig"]["NodeCertExpiry"] / _NANOSECONDS / 3600
+    return f"Now they live for {hours:g} hours. --cert-expiry takes a number with its unit, such as 24h."
+
+
 def _what_the_pool_is(look: Look) -> str:
     if look.snapshot.quorum is None:
         return f"No swarm now: docker swarm init with --advertise-addr and --default-addr-pool {_POOL}."
@@ -79,6 +106,7 @@ EXERCISES = (
             "The command that shows the token prints a whole sentence. Look at its options: "
             "docker swarm join-token --help",
             "--quiet (or -q) prints the token alone. The shell's > writes output to a file.",
+            _what_the_file_holds,
         ),
     ),
     Exercise(
@@ -88,6 +116,7 @@ EXERCISES = (
         hints=(
             "Each role has its own token. Rotating one leaves the other alone.",
             "It is the command that rotated the worker token, with another role at its end.",
+            _which_tokens_are_good,
         ),
     ),
     Exercise(
@@ -97,6 +126,7 @@ EXERCISES = (
         hints=(
             "It is a setting of the whole swarm, so you change it with docker swarm update.",
             "docker swarm update --help: one option is about the validity period of certificates.",
+            _how_long_they_live,
         ),
     ),
     Exercise(

@@ -41,6 +41,25 @@ def _handed_over(look: Look) -> Iterator[Verdict]:
     yield Verdict(stayed, f"manager1 {'was' if stayed else 'was not'} in this swarm all the time")
 
 
+def _what_the_file_says(look: Look) -> str:
+    saved = look.file("/lab/worker2-version")
+    if saved is None:
+        return (
+            "There is no file yet. --format '{{.Description.Engine…}}' prints a field, > writes it to a file."
+        )
+    return f"The file begins with '{saved[:30]}'. Let --format print that one field of worker2 and no more."
+
+
+def _which_labels_there_are(look: Look) -> str:
+    told = [
+        f"{node.name} {key}={value}" for node in look.snapshot.nodes for key, value in node.labels.items()
+    ]
+    return (
+        f"Labels now: {', '.join(told) or 'none'}. docker node update takes --label-add KEY=VALUE and "
+        "--label-rm KEY, then the node."
+    )
+
+
 def _who_leads(look: Look) -> str:
     leader = next((node.name for node in look.snapshot.nodes if node.manager_status == "leader"), "nobody")
     managers = [node.name for node in look.snapshot.nodes if node.role == "manager"]
@@ -64,6 +83,7 @@ EXERCISES = (
         hints=(
             "Look at the whole JSON: docker node inspect worker2. Where does a version stand?",
             "Below Description, then Engine, then EngineVersion. A path in --format begins with a dot.",
+            _what_the_file_says,
         ),
     ),
     Exercise(
@@ -74,6 +94,7 @@ EXERCISES = (
             "A label belongs to the part of a node that you may change. Which subcommand of docker node "
             "changes it? On which node do you run it?",
             "docker node update --help lists the options. One of them adds a label.",
+            _which_labels_there_are,
         ),
     ),
     Exercise(

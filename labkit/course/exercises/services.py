@@ -113,6 +113,31 @@ def _report(look: Look) -> Iterator[Verdict]:
     yield look.holds(checks.running("report", 1))
 
 
+def _how_shop_stands(look: Look) -> str:
+    shop = look.snapshot.service("shop")
+    if shop is None:
+        return "There is no service shop: docker service create -d --name shop, with --replicas and -p."
+    return (
+        f"{_ordered(shop)}. What is wrong can be changed by docker service update (--publish-rm, "
+        "--publish-add, --replicas, --image), or remove shop and create it again."
+    )
+
+
+def _how_agent_stands(look: Look) -> str:
+    agent = look.snapshot.service("agent")
+    if agent is None:
+        return "There is no service agent: docker service create -d --name agent, with --mode and -p."
+    return f"{_ordered(agent)}. The mode cannot be changed: remove agent and create it again."
+
+
+def _ordered(service: Service) -> str:
+    """What was ordered, in a few words."""
+    kind = "one task on each node" if service.replicas is None else f"{service.replicas} replicas"
+    ports = ", ".join(map(str, service.ports)) or "none"
+    rules = f", only where {' and '.join(service.constraints)}" if service.constraints else ""
+    return f"{service.name} is ordered as {kind} of {service.image}{rules}, ports: {ports}"
+
+
 def _what_report_waits_for(look: Look) -> str:
     return (
         " ".join(explain.troubles(look.snapshot, "report"))
@@ -145,6 +170,7 @@ EXERCISES = (
         hints=(
             "It is the first command of this chapter, with another name, port and number.",
             "In -p the port of the nodes stands first, then that of the containers.",
+            _how_shop_stands,
         ),
     ),
     Exercise(
@@ -155,6 +181,7 @@ EXERCISES = (
             "Which kind of service has a task on every node? Which kind of port stays on its node?",
             "Look at how edge was created. Does the agent need its constraint?",
             "--mode global, and the long form of -p: published=…,target=…,mode=host",
+            _how_agent_stands,
         ),
     ),
     Exercise(
