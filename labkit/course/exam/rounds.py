@@ -128,12 +128,16 @@ def check(lab: "Lab", name: str = "") -> Grade:
     grading.keep(lab, found)
     progress.record("exam", name, found.solved and in_time)
     sitting = state.exam()
-    after = f"lab.next() goes on, {_time_left(sitting)}" if sitting else " ".join(_last(state.now()))
+    over = [] if sitting else _last(state.now())
+    goes_on = f"lab.next() goes on, {_time_left(sitting)}" if sitting else ""
     if not found:
+        again = f'lab.practice("{name.removeprefix(PREFIX)}") for another try, with hints'
         raise NotSolved(
-            f"{name} is not solved, and graded", evidence=list(map(str, found.points)), next_step=after
+            f"{name} is not solved, and graded",
+            evidence=[*map(str, found.points), *over],
+            next_step=goes_on or again,
         )
-    return replace(found, after=after)
+    return replace(found, after=goes_on or " ".join(over))
 
 
 def status() -> str:
