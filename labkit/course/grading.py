@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from labkit.lab import Lab
 
 SETTLE_SECONDS = 5.0  # what has just been done may take the swarm a moment to see
-_MOTION_SECONDS = 30.0  # and longer, where something is under way; a demoted manager tries for 18 s to report
+_MOTION_SECONDS = 60.0  # and longer, where something is under way; a demoted manager tries for 18 s and more
 _ON_THE_WAY = {"new", "assigned", "accepted", "preparing", "starting"}  # `ready` is the pause after a failure
 
 Hint = str | Callable[[Look], str]

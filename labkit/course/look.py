@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _RUN_SECONDS = 20.0
+_SERVICE_LABEL = "com.docker.swarm.service.name"  # of a task's container
 
 
 class Look:
@@ -89,6 +90,14 @@ class Look:
         """All containers on a node, those that do not run too."""
         api = self.lab.node(node).api
         return self._once(lambda: api.containers(all=True), "containers", node)
+
+    def containers_of(self, service: str, node: str) -> list[Json]:
+        """A service's running containers on a node."""
+        return [
+            entry
+            for entry in self.containers(node)
+            if entry["Labels"].get(_SERVICE_LABEL) == service and entry["State"] == "running"
+        ]
 
     def volumes(self, node: str) -> list[Json]:
         """The volumes that a node's engine knows."""

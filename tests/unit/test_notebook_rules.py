@@ -12,6 +12,7 @@ from labkit.course import chapters, quiz
 from labkit.course.exam.registry import SCENARIOS
 from labkit.course.exam.state import PREFIX
 from labkit.course.exercises import EXERCISES, of_chapter
+from tests.notebooks.run import code_cells, tags
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -37,10 +38,6 @@ def book(path: Path) -> NotebookNode:
     return read(path)
 
 
-def code(book: NotebookNode) -> list[NotebookNode]:
-    return [cell for cell in book.cells if cell.cell_type == "code"]
-
-
 def text(book: NotebookNode) -> str:
     return "\n\n".join(cell.source for cell in book.cells if cell.cell_type == "markdown")
 
@@ -52,10 +49,6 @@ def prose(book: NotebookNode) -> str:
 
 def headings(book: NotebookNode, level: int) -> list[str]:
     return re.findall(rf"^{'#' * level} (.+)$", text(book), re.MULTILINE)
-
-
-def tags(cell: NotebookNode) -> list[str]:
-    return list(cell.metadata.get("tags", []))
 
 
 def outputs(cell: NotebookNode) -> str:
@@ -100,7 +93,7 @@ def test_begins_with_title_promise_time_and_starting_state(book: NotebookNode) -
 
 
 def test_sets_up_like_every_other_chapter(path: Path, book: NotebookNode) -> None:
-    setup, begin = code(book)[:2]
+    setup, begin = code_cells(book)[:2]
     assert setup.source == SETUP
     assert begin.source == f'lab.begin("{path.stem[3:]}");'
 
@@ -112,7 +105,7 @@ def test_has_a_few_sections_that_claim_or_ask(book: NotebookNode) -> None:
 
 
 def test_cells_are_short_and_prose_comes_first(book: NotebookNode) -> None:
-    for cell in code(book):
+    for cell in code_cells(book):
         assert len(cell.source.splitlines()) <= 12, cell.source
     kinds = itertools.groupby(cell.cell_type for cell in book.cells)
     assert max(len(list(run)) for kind, run in kinds if kind == "code") <= 2
@@ -128,7 +121,7 @@ def test_words_follow_on_each_picture_and_widget(book: NotebookNode) -> None:
 
 
 def test_no_cell_needs_a_widget(book: NotebookNode) -> None:
-    for cell in code(book):
+    for cell in code_cells(book):
         assert not re.search(r"=\s*widgets\.", cell.source), "nobody clicks in CI, or in Run All"
 
 
@@ -142,7 +135,7 @@ def test_asks_to_predict_and_offers_depth(book: NotebookNode) -> None:
 
 
 def test_fails_on_purpose_once_or_twice(book: NotebookNode) -> None:
-    failing = [cell for cell in code(book) if "raises-exception" in tags(cell)]
+    failing = [cell for cell in code_cells(book) if "raises-exception" in tags(cell)]
     assert 1 <= len(failing) <= 2
     # nbval only allows these to fail; that they do, and for the reason that is taught, is compared
     assert all("nbval-check-output" in tags(cell) for cell in failing)
@@ -150,7 +143,7 @@ def test_fails_on_purpose_once_or_twice(book: NotebookNode) -> None:
 
 
 def test_compares_some_outputs_strictly(book: NotebookNode) -> None:
-    strict = [cell for cell in code(book) if "nbval-check-output" in tags(cell)]
+    strict = [cell for cell in code_cells(book) if "nbval-check-output" in tags(cell)]
     assert strict
     assert all(cell.outputs for cell in strict)
 
@@ -189,7 +182,7 @@ def test_ends_with_recap_quiz_clean_up_and_next(path: Path, book: NotebookNode) 
     recap, _, rest = re.split(r"^### (?:Quiz|Clean up)$", end, flags=re.MULTILINE)
     assert len(re.findall(r"^- ", recap, re.MULTILINE)) == 3
     key = chapters.find(path.stem)[1].key
-    assert [cell.source for cell in code(book)][-2:] == [f'widgets.Quiz("{key}")', "lab.reset();"]
+    assert [cell.source for cell in code_cells(book)][-2:] == [f'widgets.Quiz("{key}")', "lab.reset();"]
     place = NOTEBOOKS.index(path)
     for word, others in (("Next", NOTEBOOKS[place + 1 :]), ("Back", NOTEBOOKS[:place][::-1])):
         if others:
@@ -224,19 +217,19 @@ def test_folded_text_is_closed_and_links_lead_somewhere(book: NotebookNode) -> N
 
 
 def test_commands_hold_on_every_machine(book: NotebookNode) -> None:
-    for cell in code(book):
+    for cell in code_cells(book):
         assert not ADDRESS.search(cell.source), "each lab has a network of its own: use names, or eth0"
 
 
 def test_was_run_from_top_to_bottom(book: NotebookNode) -> None:
-    assert [cell.execution_count for cell in code(book)] == list(range(1, len(code(book)) + 1))
-    for cell in code(book):
+    assert [cell.execution_count for cell in code_cells(book)] == list(range(1, len(code_cells(book)) + 1))
+    for cell in code_cells(book):
         failed = any(output.output_type == "error" for output in cell.outputs)
         assert failed == ("raises-exception" in tags(cell)), cell.source
 
 
 def test_committed_outputs_hold_no_secret_and_nothing_of_a_machine(book: NotebookNode) -> None:
-    for cell in code(book):
+    for cell in code_cells(book):
         assert not SECRET.search(outputs(cell))
         for output in cell.outputs:
             assert not MACHINE_PATH.search(str(output)), cell.source
@@ -245,7 +238,7 @@ def test_committed_outputs_hold_no_secret_and_nothing_of_a_machine(book: Noteboo
 
 def test_committed_pictures_and_widgets_are_for_who_has_not_run_them(book: NotebookNode) -> None:
     pictures = 0
-    for cell in code(book):
+    for cell in code_cells(book):
         for output in cell.outputs:
             kinds = set(output.get("data", ()))
             assert kinds <= {"text/plain", "image/png"}, (
@@ -253,4 +246,4 @@ def test_committed_pictures_and_widgets_are_for_who_has_not_run_them(book: Noteb
             )
             assert ("image/png" in kinds) == (shown(cell) == "plots")
             pictures += "image/png" in kinds
-    assert pictures == sum(shown(cell) == "plots" for cell in code(book))
+    assert pictures == sum(shown(cell) == "plots" for cell in code_cells(book))

@@ -20,11 +20,6 @@ _LABELS = {
 _MIB = 2**20
 
 
-def _says(look: Look, facts: Facts) -> str:
-    """The last hint of several: what the swarm says of the service."""
-    return explain(look.snapshot, facts["service"])
-
-
 # -- a label that nobody has --------------------------------------------------------------------------
 
 
@@ -175,7 +170,7 @@ SCENARIOS = {
             "node fits.",
             "docker service inspect --pretty <service> shows the rule. docker node inspect --pretty NODE "
             "shows what is noted on a node.",
-            _says,
+            seen.says,
         ),
         solution=(("manager1", "docker node update --label-add <key>=<value> <node>"),),
     ),
@@ -197,7 +192,7 @@ SCENARIOS = {
         hints=(
             "docker service ps --no-trunc <service>: what does the scheduler say about resources?",
             "docker service inspect --pretty <service> shows what a task reserves. Look at the unit.",
-            _says,
+            seen.says,
         ),
         solution=(("manager1", "docker service update --detach --reserve-memory <size>M <service>"),),
     ),
@@ -221,7 +216,7 @@ SCENARIOS = {
         hints=(
             "What does docker service ps --no-trunc <service> say about the nodes?",
             "docker node ls has the column AVAILABILITY. Which machines have to change, and which one not?",
-            _says,
+            seen.says,
         ),
         solution=(
             (
@@ -273,7 +268,7 @@ SCENARIOS = {
             "Look at the column REPLICAS of docker service ls. How many does the swarm want?",
             "Once you have asked for more, docker service ps --no-trunc <service> tells why some wait.",
             "docker service update --help: one option limits the replicas per node.",
-            _says,
+            seen.says,
         ),
         solution=(
             (

@@ -5,11 +5,18 @@ from collections.abc import Iterator
 
 from labkit import checks
 from labkit.checks import Verdict
+from labkit.course.exam.scenario import Facts
 from labkit.course.look import Look
+from labkit.explain import explain
 from labkit.model import Task
 from labkit.running import Result
 
 _ANSWER_SECONDS = 3
+
+
+def says(look: Look, facts: Facts) -> str:
+    """A hint: what the swarm says of the scenario's service."""
+    return explain(look.snapshot, facts["service"])
 
 
 def there(look: Look, service: str) -> Verdict | None:

@@ -10,17 +10,12 @@ from labkit.checks import Verdict
 from labkit.course.exam import seen
 from labkit.course.exam.scenario import Facts, Scenario, application, by, run
 from labkit.course.look import Look
-from labkit.explain import explain
 from labkit.model import Task
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
 _VERSIONS = ("1", "2", "3")
-
-
-def _says(look: Look, facts: Facts) -> str:
-    return explain(look.snapshot, facts["service"])
 
 
 # -- an image that is not there -----------------------------------------------------------------------
@@ -162,7 +157,7 @@ SCENARIOS = {
         hints=(
             "docker service ps --no-trunc <service> shows what each task failed of.",
             "The registry has web:1, web:2 and web:3. Which image does the service ask for?",
-            _says,
+            seen.says,
         ),
         solution=(("manager1", "docker service update --detach --image web:<version> <service>"),),
     ),
@@ -205,7 +200,7 @@ SCENARIOS = {
         hints=(
             "docker service inspect --pretty <service> has a part UpdateStatus.",
             "There is a command that takes a service back to what it was before its last update.",
-            _says,
+            seen.says,
         ),
         solution=(("manager1", "docker service rollback --detach <service>"),),
     ),

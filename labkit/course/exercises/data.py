@@ -8,7 +8,6 @@ from labkit.course.grading import Exercise
 from labkit.course.look import Look
 from labkit.model import Json
 
-_SERVICE_LABEL = "com.docker.swarm.service.name"
 _MEBIBYTE = 2**20
 _PAGES = "/lab/first-pages"
 
@@ -125,11 +124,7 @@ def _diary_follows(look: Look) -> Iterator[Verdict]:
     if not runs:
         return
     node = next(task.node for task in look.tasks("diary"))
-    containers = [
-        entry
-        for entry in look.containers(node)
-        if entry["Labels"].get(_SERVICE_LABEL) == "diary" and entry["State"] == "running"
-    ]
+    containers = look.containers_of("diary", node)
     mounts = (
         [entry for entry in containers[0]["Mounts"] if entry["Destination"] == "/data"] if containers else []
     )

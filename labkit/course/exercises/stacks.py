@@ -8,10 +8,8 @@ from labkit import checks
 from labkit.checks import Verdict
 from labkit.course.grading import Exercise
 from labkit.course.look import Look
-from labkit.model import Json
 
 _STACK_LABEL = "com.docker.stack.namespace"
-_SERVICE_LABEL = "com.docker.swarm.service.name"
 _TASK_LABEL = "com.docker.swarm.task.name"
 _FILE = "/lab/blog.yml"
 _LEAKED, _LEAKED_ID = "/lab/leaked-key", "/lab/leaked-key-id"
@@ -97,21 +95,12 @@ def _knows_its_place(look: Look) -> Iterator[Verdict]:
     kind = (((look.config(names[0]) or {}).get("Spec") or {}).get("Templating") or {}).get("Name", "")
     yield Verdict(kind == "golang", f"the config {names[0]} is {'a template' if kind else 'no template'}")
     for node in sorted({task.node for task in tasks}):
-        for entry in _containers(look, node, "blog_web"):
+        for entry in look.containers_of("blog_web", node):
             replica = entry["Labels"][_TASK_LABEL].split(".")[1]
             said = look.run(node, f"docker exec {entry['Id']} cat /etc/blog.conf").stdout.strip()
             yield Verdict(
                 said == f"replica={replica}", f"in blog_web.{replica}, /etc/blog.conf says '{said}'"
             )
-
-
-def _containers(look: Look, node: str, service: str) -> list[Json]:
-    """A service's running containers on a node."""
-    return [
-        entry
-        for entry in look.containers(node)
-        if entry["Labels"].get(_SERVICE_LABEL) == service and entry["State"] == "running"
-    ]
 
 
 def _another_name(look: Look) -> str:
@@ -138,7 +127,7 @@ def _rotated(look: Look) -> Iterator[Verdict]:
         given = [name for name, file in _secrets_of(look, "api") if file == "api_key"]
         yield Verdict(bool(given), f"{given[0] if given else 'no secret'} is given to api as api_key")
         node = next(task.node for task in look.tasks("api"))
-        container = next((entry["Id"] for entry in _containers(look, node, "api")), "none")
+        container = next((entry["Id"] for entry in look.containers_of("api", node)), "none")
         result = look.run(node, f"docker exec {container} cat /run/secrets/api_key")
         said = result.stdout.strip()
         if result.exit_code or not said:
