@@ -61,6 +61,7 @@ _ADVICE = (
         r"(?:secret|config) \S+ is in use by the following service",
         "give the service another one first: docker service update --help",
     ),
+    (r"update out of sequence", "the swarm changed it in the same moment: run the command again"),
     (
         r"only updates to Labels are allowed",
         "make a new one under another name, and let the service use that",

@@ -215,7 +215,8 @@ def _network(entry: Json) -> Network:
         id=entry["Id"],
         name=entry["Name"],
         driver=entry["Driver"],
-        subnets=tuple(config["Subnet"] for config in (entry.get("IPAM") or {}).get("Config") or ()),
+        # The engine tells them in any order.
+        subnets=tuple(sorted(config["Subnet"] for config in (entry.get("IPAM") or {}).get("Config") or ())),
         encrypted="encrypted" in options,
         ingress=bool(entry.get("Ingress")),
     )

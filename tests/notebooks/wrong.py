@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from labkit.course.exam.scenario import Facts, fill
+from labkit.course.patient import patient
 from labkit.model import Json
 
 _FOLDER = Path(__file__).with_name("wrong")
@@ -62,7 +63,7 @@ def trial(exercise: str, answers: Sequence[Json]) -> list[str]:
     cells = [f"refused({exercise!r})"]
     for answer in answers:
         node = answer.get("on", "manager1")
-        cells += [f"%%on {node}\n{answer['run']}", f"refused({exercise!r}, {answer['says']!r})"]
+        cells += [f"%%on {node}\n{patient(answer['run'])}", f"refused({exercise!r}, {answer['says']!r})"]
         if "undo" in answer:
-            cells.append(f"%%on {node}\n{answer['undo']}")
+            cells.append(f"%%on {node}\n{patient(answer['undo'])}")
     return cells

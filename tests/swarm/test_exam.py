@@ -7,7 +7,7 @@ import ipywidgets
 import pytest
 
 from labkit import Lab, widgets
-from labkit.course import grading, progress
+from labkit.course import grading, patient, progress
 from labkit.course.exam import rounds, state
 from labkit.course.exam.registry import SCENARIOS, find
 from labkit.course.exam.scenario import fill, filled
@@ -48,17 +48,17 @@ def test_a_scenario_takes_its_solution_and_nothing_less(_shared_lab: Lab, name: 
     assert not grading.grade(lab, full, exercise, settle=0)
     for answer in wrong.filled(ANSWERS[full], facts):
         node = answer.get("on", "manager1")
-        lab.node(node).run(answer["run"], quiet=True)
+        patient.run(lab.node(node), answer["run"])
         refused(lab, full, exercise, answer["says"])
         if "undo" in answer:
-            lab.node(node).run(answer["undo"], quiet=True)
+            patient.run(lab.node(node), answer["undo"])
     for answer in (answer for answer in ANSWERS[full] if "spoils" in answer):
         node = fill(answer.get("on", "manager1"), facts)
-        lab.node(node).run(fill(answer["run"], facts), quiet=True)
+        patient.run(lab.node(node), fill(answer["run"], facts))
         refused(lab, full, exercise, fill(answer["says"], facts))
         exercise, facts = begun(lab, name)
     for node, script in filled(scenario.solution, facts):
-        lab.node(node).run(script, quiet=True)
+        patient.run(lab.node(node), script)
     found = grading.grade(lab, full, exercise, settle=SECONDS)
     assert found, found
     assert lab.check(full)
@@ -201,4 +201,4 @@ def _solve(lab: Lab) -> None:
     running = state.now().running
     assert running is not None
     for node, script in filled(find(running.name)[1].solution, running.facts):
-        lab.node(node).run(script, quiet=True)
+        patient.run(lab.node(node), script)

@@ -71,6 +71,7 @@ MESSAGES = {
         "with --help"
     ),
     '"docker node ls" requires exactly 1 argument.': "with --help",
+    f"{DAEMON}rpc error: code = Unknown desc = update out of sequence": "run the command again",
     "bash: line 1: dokcer: command not found": "check the spelling",
 }
 WITHOUT_ADVICE = {

@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from labkit.checks import Verdict, no_view
+from labkit.course import patient
 from labkit.course.grading import Exercise
 from labkit.course.look import Look
 
@@ -86,7 +87,7 @@ def filled(steps: tuple[Step, ...], facts: Facts) -> list[Step]:
 def run(lab: "Lab", steps: tuple[Step, ...], facts: Facts) -> None:
     """Run steps, one after the other. Raises CommandFailed, CommandTimedOut."""
     for node, script in filled(steps, facts):
-        lab.node(node).run(script, quiet=True, timeout=_BREAK_SECONDS)
+        patient.run(lab.node(node), script, timeout=_BREAK_SECONDS)
 
 
 def by(*steps: Step) -> Callable[["Lab", Facts], None]:

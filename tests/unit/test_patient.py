@@ -1,0 +1,53 @@
+"""Scripts whose `docker` commands are repeated when the swarm was quicker; a stand-in for it answers."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from labkit.course.patient import patient
+
+LATE = (
+    "echo 'Error response from daemon: rpc error: code = Unknown desc = update out of sequence' >&2; exit 1"
+)
+
+
+def bash(folder: Path, script: str, *answers: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+    """Run a script, with one of `answers` in shell code to each call of `docker`; what it was called with."""
+    for number, answer in enumerate(answers, 1):
+        (folder / f"answer{number}").write_text(answer, encoding="utf-8")
+    docker, calls = folder / "docker", folder / "calls"
+    docker.write_text(f'#!/bin/bash\ncd {folder}; echo "$@" >>calls; . ./answer$(wc -l <calls)\n', "utf-8")
+    docker.chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-ec", patient(script)],
+        env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    return done, calls.read_text(encoding="utf-8").splitlines()
+
+
+def test_a_command_that_came_too_late_is_repeated_and_the_script_goes_on(tmp_path: Path) -> None:
+    done, calls = bash(tmp_path, "docker a 'b c'; docker d", LATE, LATE, "echo done", "echo too")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\ntoo\n", "")
+    assert calls == ["a b c", "a b c", "a b c", "d"]
+
+
+def test_another_failure_is_told_and_ends_the_script(tmp_path: Path) -> None:
+    done, calls = bash(tmp_path, "docker a; docker b", "echo half; echo 'no such service' >&2; exit 3")
+    assert (done.returncode, done.stdout, done.stderr) == (3, "half\n", "no such service\n")
+    assert calls == ["a"]
+
+
+def test_a_failure_that_the_script_expects_does_not_end_it(tmp_path: Path) -> None:
+    done, calls = bash(tmp_path, "docker a || docker b", "exit 1", "echo warning >&2")
+    assert (done.returncode, done.stderr) == (0, "warning\n")
+    assert calls == ["a", "b"]
+
+
+def test_output_can_be_taken_and_input_given(tmp_path: Path) -> None:
+    done, calls = bash(tmp_path, 'echo key | docker a; echo "<$(docker b)>"', "cat", LATE, "echo token")
+    assert done.stdout == "key\n<token>\n"
+    assert calls == ["a", "b", "b"]
