@@ -34,7 +34,7 @@ def refused(name, says=""):
     for hint in filter(callable, exercises.find(name).hints):
         with contextlib.suppress(LabError, *engine.ERRORS):
             assert hint(Look(lab)).strip()
-    for _ in Deadline(30).attempts(every=0.5):
+    for _ in Deadline(60).attempts(every=0.5):
         grade = grading.grade(lab, name, exercises.find(name), settle=0)
         assert not grade.solved, f"a wrong answer is accepted: {grade}"
         missing = "\\n".join(str(point) for point in grade.points if not point)

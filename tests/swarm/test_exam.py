@@ -13,6 +13,7 @@ from labkit.course.exam.registry import SCENARIOS, find
 from labkit.course.exam.scenario import fill, filled
 from labkit.course.exam.state import PREFIX
 from labkit.course.grading import Exercise
+from labkit.course.look import Look
 from labkit.deadline import Deadline
 from labkit.errors import LabError, NotSolved, WouldRemove
 from labkit.model import Json
@@ -46,6 +47,7 @@ def test_a_scenario_takes_its_solution_and_nothing_less(_shared_lab: Lab, name: 
     scenario, full = SCENARIOS[name], PREFIX + name
     exercise, facts = begun(lab, name)
     assert not grading.grade(lab, full, exercise, settle=0)
+    told = last_hint(lab, exercise)
     for answer in wrong.filled(ANSWERS[full], facts):
         node = answer.get("on", "manager1")
         patient.run(lab.node(node), answer["run"])
@@ -61,6 +63,7 @@ def test_a_scenario_takes_its_solution_and_nothing_less(_shared_lab: Lab, name: 
         patient.run(lab.node(node), script)
     found = grading.grade(lab, full, exercise, settle=SECONDS)
     assert found, found
+    assert last_hint(lab, exercise) != told
     assert lab.check(full)
     running = state.now().running
     assert running is not None and running.solved
@@ -74,11 +77,19 @@ def begun(lab: Lab, name: str) -> tuple[Exercise, Json]:
     return find(name)[1].exercise(running.facts), running.facts
 
 
+def last_hint(lab: Lab, exercise: Exercise) -> str:
+    """It looks at the swarm, and has something to say whatever was done."""
+    hint = exercise.hints[-1]
+    assert callable(hint)
+    return hint(Look(lab))
+
+
 def refused(lab: Lab, name: str, exercise: Exercise, says: str) -> None:
     """A wrong answer is not taken at any moment, and told so in the right words before long."""
     for _ in Deadline(SECONDS).attempts(every=0.3):
         found = grading.grade(lab, name, exercise, settle=0)
         assert not found.solved, f"a wrong answer is accepted: {found}"
+        assert last_hint(lab, exercise)
         missing = "\n".join(str(point) for point in found.points if not point)
         if says in missing:
             return

@@ -1,13 +1,12 @@
 """Scenarios that ask for something to be done with care: an update under load, old tasks to forget."""
 
-from collections import Counter
 from collections.abc import Iterator
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from labkit import checks
 from labkit.checks import Verdict
-from labkit.course.exam import seen
+from labkit.course.exam import hints, seen
 from labkit.course.exam.scenario import Facts, Scenario, application, applications, ident, run
 from labkit.course.look import Look
 
@@ -99,14 +98,13 @@ def _break_history(lab: "Lab", facts: Facts) -> Facts:
 
 def _history_points(look: Look, facts: Facts) -> Iterator[Verdict]:
     name, keep = facts["service"], facts["keep"]
-    limit = look.swarm["Spec"]["Orchestration"].get("TaskHistoryRetentionLimit", 0)
+    limit = seen.history_limit(look)
     yield Verdict(limit == keep, f"the swarm keeps {limit} old tasks of each replica")
     if (gone := seen.same(look, name, facts["ident"])) is not None:
         yield gone
         return
     yield look.holds(checks.running(name, facts["replicas"]))
-    dead = Counter(task.slot for task in look.snapshot.tasks if task.service == name and not task.wanted)
-    most = max(dead.values(), default=0)
+    most = seen.old_tasks(look, name)
     yield Verdict(most <= keep, f"docker service ps {name} lists up to {most} old tasks of a replica")
 
 
@@ -125,6 +123,7 @@ SCENARIOS = {
             "How is <service> updated? docker service inspect --pretty <service> has a part UpdateConfig.",
             "Parallelism 0 means all at once. And in which order are tasks stopped and started?",
             "docker service update takes --update-parallelism, --update-order and --image in one go.",
+            hints.update,
         ),
         solution=(
             (
@@ -147,6 +146,7 @@ SCENARIOS = {
             "It is a setting of the whole swarm: docker swarm update --help.",
             "A manager tidies up the list of a replica when something happens to it.",
             "docker service update --force replaces tasks without another change.",
+            hints.history,
         ),
         solution=(
             (

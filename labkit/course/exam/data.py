@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit import checks
 from labkit.checks import Verdict
-from labkit.course.exam import seen
+from labkit.course.exam import hints, seen
 from labkit.course.exam.scenario import NODES, Facts, Scenario, application, ident, run
 from labkit.course.look import Look
 from labkit.model import Json, seconds
@@ -140,6 +140,7 @@ SCENARIOS = {
             "Where does the task of <service> run? Which nodes have a volume of that name? docker volume ls",
             "The entries are in the volume on <node>. A rule can keep the service there.",
             "docker service update --constraint-add, with node.hostname.",
+            hints.volume,
         ),
         solution=(
             (
@@ -164,6 +165,7 @@ SCENARIOS = {
             "docker service update takes --secret-rm and --secret-add in one go.",
             "--secret-add takes source=NAME,target=NAME: the name in the swarm, and the one in the "
             "container.",
+            hints.secret,
         ),
         solution=(
             (

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from labkit import checks
 from labkit.checks import Verdict
-from labkit.course.exam import seen
+from labkit.course.exam import hints, seen
 from labkit.course.exam.scenario import NODES, Facts, Scenario, application, ident, run
+from labkit.course.exam.seen import TOKEN
 from labkit.course.look import Look
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
 _WORKERS = ("worker1", "worker2")
-_FILE = "/lab/join-token"
-_JOIN = f'docker swarm join --token "$(cat {_FILE})" manager1:2377'
+_JOIN = f'docker swarm join --token "$(cat {TOKEN})" manager1:2377'
 _REMOVE_DOWN = (
     "docker node ls --format '{{.ID}} {{.Status}}' | awk '$2 == \"Down\" {print $1}' "
     "| xargs --no-run-if-empty docker node rm"
@@ -27,13 +27,6 @@ _UNTIL_IT_ANSWERS = "until docker node ls >/dev/null 2>&1; do :; done"
 _UNTIL_ENCRYPTED = "until grep -q ENCRYPTED /var/lib/docker/swarm/certificates/swarm-node.key; do :; done"
 
 
-def _token_in_file(look: Look) -> Verdict:
-    saved, tokens = look.file(_FILE), look.swarm["JoinTokens"]
-    kind = next((role for role, token in tokens.items() if token == saved), None)
-    words = {"Worker": "lets in a worker", "Manager": "lets in a manager", None: "opens nothing"}[kind]
-    return Verdict(kind == "Worker", f"what {_FILE} holds {words}")
-
-
 # -- a worker that became a manager -------------------------------------------------------------------
 
 
@@ -42,7 +35,7 @@ def _node(rng: Random) -> dict[str, Any]:
 
 
 def _break_role(lab: "Lab", facts: Facts) -> Facts:
-    promote = f"docker swarm join-token --quiet manager >{_FILE}\ndocker node promote <node>"
+    promote = f"docker swarm join-token --quiet manager >{TOKEN}\ndocker node promote <node>"
     run(lab, (("manager1", promote), ("<node>", _UNTIL_IT_ANSWERS)), facts)
     lab.wait(checks.managers(2))
     return {"ident": ident(lab, facts["node"])}
@@ -54,7 +47,7 @@ def _role_points(look: Look, facts: Facts) -> Iterator[Verdict]:
     yield seen.same_member(look, facts["node"], facts["ident"])
     yield look.holds(checks.managers(1))
     yield look.holds(checks.manager_status("manager1", "leader"))
-    yield _token_in_file(look)
+    yield seen.token(look)
 
 
 # -- a node that cannot join --------------------------------------------------------------------------
@@ -62,7 +55,7 @@ def _role_points(look: Look, facts: Facts) -> Iterator[Verdict]:
 
 def _break_join(lab: "Lab", facts: Facts) -> None:
     rotate = (
-        f"docker swarm join-token --quiet worker >{_FILE}\ndocker swarm join-token --rotate --quiet worker"
+        f"docker swarm join-token --quiet worker >{TOKEN}\ndocker swarm join-token --rotate --quiet worker"
     )
     run(lab, (("manager1", rotate), ("<node>", "docker swarm leave")), facts)
     lab.wait(checks.node_down(facts["node"]))
@@ -71,7 +64,7 @@ def _break_join(lab: "Lab", facts: Facts) -> None:
 def _join_points(look: Look, facts: Facts) -> Iterator[Verdict]:
     yield from seen.members(look, *NODES)
     yield look.holds(checks.role(facts["node"], "worker"))
-    yield _token_in_file(look)
+    yield seen.token(look)
 
 
 # -- entries of nodes that are no more ----------------------------------------------------------------
@@ -90,10 +83,10 @@ def _break_entries(lab: "Lab", facts: Facts) -> None:
     before = (
         "docker node update --label-add <key>=<value> <node>\n"
         "docker service create --detach --name <service> --constraint node.labels.<key>==<value> nginx\n"
-        f"docker swarm join-token --quiet worker >{_FILE}"
+        f"docker swarm join-token --quiet worker >{TOKEN}"
     )
     again = ("<node>", f"docker swarm leave\n{_JOIN}")
-    run(lab, (("manager1", before), again, again, ("manager1", f"rm {_FILE}")), facts)
+    run(lab, (("manager1", before), again, again, ("manager1", f"rm {TOKEN}")), facts)
     lab.wait(
         checks.node_ready(facts["node"]),
         lambda now: Verdict(sum(node.status == "down" for node in now.nodes) == 2, "two entries are down"),
@@ -175,7 +168,7 @@ def _locked_points(look: Look, facts: Facts) -> Iterator[Verdict]:
     yield seen.same_member(look, facts["node"], facts["ident"])
     yield look.holds(checks.managers(3))
     yield from seen.members(look, *NODES)
-    locks = look.swarm["Spec"].get("EncryptionConfig", {}).get("AutoLockManagers", False)
+    locks = seen.locks(look)
     yield Verdict(locks, f"managers are {'locked' if locks else 'not locked'} after a restart")
 
 
@@ -183,7 +176,7 @@ SCENARIOS = {
     "second-manager": Scenario(
         title="Changes fail whenever either of two machines restarts",
         story="<node> was set up anew last week, as a worker, by a script that takes its token from the file "
-        f"{_FILE}. Since then nothing in the swarm can be changed while <node> restarts. Only manager1 is to "
+        f"{TOKEN}. Since then nothing in the swarm can be changed while <node> restarts. Only manager1 is to "
         "decide. Put <node> right without taking it out of the swarm, and see to it that the script does it "
         "right the next time.",
         draw=_node,
@@ -193,16 +186,17 @@ SCENARIOS = {
         hints=(
             "docker node ls: look at the column MANAGER STATUS.",
             "A role can be changed while the node stays. And which token does the script use?",
-            f"docker node demote on a manager; docker swarm join-token --quiet worker >{_FILE}",
+            f"docker node demote on a manager; docker swarm join-token --quiet worker >{TOKEN}",
+            hints.role,
         ),
         solution=(
-            ("manager1", f"docker node demote <node>\ndocker swarm join-token --quiet worker >{_FILE}"),
+            ("manager1", f"docker node demote <node>\ndocker swarm join-token --quiet worker >{TOKEN}"),
         ),
     ),
     "refused-join": Scenario(
         title="A machine that was set up anew stays outside",
         story="<node> was set up anew. A script should have taken it back in as a worker, with the token in "
-        f"the file {_FILE}, and failed. Bring it back: three ready machines, each listed once. The script "
+        f"the file {TOKEN}, and failed. Bring it back: three ready machines, each listed once. The script "
         "has to work the next time.",
         draw=_node,
         breaks=_break_join,
@@ -212,9 +206,10 @@ SCENARIOS = {
             "Is the token in the file still the one that docker swarm join-token worker shows?",
             "Write the present token to the file, then join with it, on <node>.",
             "docker node ls still has an entry from before. docker node rm with the ID removes it.",
+            hints.joining,
         ),
         solution=(
-            ("manager1", f"docker swarm join-token --quiet worker >{_FILE}"),
+            ("manager1", f"docker swarm join-token --quiet worker >{TOKEN}"),
             ("<node>", _JOIN),
             ("manager1", _REMOVE_DOWN),
         ),
@@ -232,6 +227,7 @@ SCENARIOS = {
             "docker node ls: which entries are Down? They share a name with one that is Ready.",
             "docker node rm takes an ID, too. The names alone do not tell the entries apart.",
             "docker node inspect --pretty ID shows the labels of each. What has the new entry?",
+            hints.entries,
         ),
         solution=(
             (
@@ -258,6 +254,7 @@ SCENARIOS = {
             "Run docker node ls on <survivor>. How many managers does a majority of two need?",
             "docker swarm init --help has an option for a swarm whose majority is gone for good.",
             "The entry of the machine that burned is still listed. docker node rm has an option for such.",
+            hints.quorum,
         ),
         solution=(
             (
@@ -280,6 +277,7 @@ SCENARIOS = {
             "Run docker node ls on <node> itself, and read the error to its end.",
             "The key is known to the managers that are unlocked: docker swarm unlock-key, on one of those.",
             "docker swarm unlock on <node> reads the key from a terminal, or from its input.",
+            hints.lock,
         ),
         solution=(
             ("<helper>", "docker swarm unlock-key --quiet >/lab/unlock-key"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from labkit import checks
 from labkit.checks import Verdict
-from labkit.course.exam import seen
+from labkit.course.exam import hints, seen
 from labkit.course.exam.scenario import NODES, Facts, Scenario, application, applications, by
 from labkit.course.look import Look
 
@@ -118,6 +118,7 @@ SCENARIOS = {
             "In which networks is each of the two? docker service inspect --pretty SERVICE ends with them.",
             "Two services that share no network do not see each other. A service may be in several networks.",
             "docker service update --help: two options begin with --network.",
+            hints.networks,
         ),
         solution=(("manager1", "docker service update --detach --network-add <backs> <front>"),),
     ),
@@ -141,6 +142,7 @@ SCENARIOS = {
             "docker service inspect --pretty <service>: to which port inside the container does <port> lead?",
             "docker service update --publish-rm mode=host,target=PORT, with the port inside the container, "
             "and --publish-add as in docker service create.",
+            hints.ports,
         ),
         solution=(
             (
@@ -173,6 +175,7 @@ SCENARIOS = {
             "each.",
             "docker service update --publish-rm mode=host,target=PORT, with the port inside the container, "
             "and --publish-add as in docker service create.",
+            hints.ports,
         ),
         solution=(
             (

@@ -6,10 +6,9 @@ from typing import Any
 
 from labkit import checks
 from labkit.checks import Verdict
-from labkit.course.exam import seen
+from labkit.course.exam import hints, seen
 from labkit.course.exam.scenario import NODES, Facts, Scenario, application, by
 from labkit.course.look import Look
-from labkit.explain import explain
 
 _LABELS = {
     "disk": ("ssd", "nvme"),
@@ -170,7 +169,7 @@ SCENARIOS = {
             "node fits.",
             "docker service inspect --pretty <service> shows the rule. docker node inspect --pretty NODE "
             "shows what is noted on a node.",
-            seen.says,
+            hints.says,
         ),
         solution=(("manager1", "docker node update --label-add <key>=<value> <node>"),),
     ),
@@ -192,7 +191,7 @@ SCENARIOS = {
         hints=(
             "docker service ps --no-trunc <service>: what does the scheduler say about resources?",
             "docker service inspect --pretty <service> shows what a task reserves. Look at the unit.",
-            seen.says,
+            hints.says,
         ),
         solution=(("manager1", "docker service update --detach --reserve-memory <size>M <service>"),),
     ),
@@ -216,7 +215,7 @@ SCENARIOS = {
         hints=(
             "What does docker service ps --no-trunc <service> say about the nodes?",
             "docker node ls has the column AVAILABILITY. Which machines have to change, and which one not?",
-            seen.says,
+            hints.says,
         ),
         solution=(
             (
@@ -245,7 +244,7 @@ SCENARIOS = {
             "docker service ps <service> tells where its tasks are. Which node is missing?",
             "docker service ls counts only nodes that may have a task. What does docker node ls say of the "
             "missing one?",
-            lambda look, facts: explain(look.snapshot, facts["node"]),
+            hints.says_of_node,
         ),
         solution=(("manager1", "docker node update --availability active <node>"),),
     ),
@@ -268,7 +267,7 @@ SCENARIOS = {
             "Look at the column REPLICAS of docker service ls. How many does the swarm want?",
             "Once you have asked for more, docker service ps --no-trunc <service> tells why some wait.",
             "docker service update --help: one option limits the replicas per node.",
-            seen.says,
+            hints.says,
         ),
         solution=(
             (

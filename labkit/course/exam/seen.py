@@ -5,18 +5,12 @@ from collections.abc import Iterator
 
 from labkit import checks
 from labkit.checks import Verdict
-from labkit.course.exam.scenario import Facts
 from labkit.course.look import Look
-from labkit.explain import explain
 from labkit.model import Task
 from labkit.running import Result
 
+TOKEN = "/lab/join-token"  # where the scripts of scenarios have their token
 _ANSWER_SECONDS = 3
-
-
-def says(look: Look, facts: Facts) -> str:
-    """A hint: what the swarm says of the scenario's service."""
-    return explain(look.snapshot, facts["service"])
 
 
 def there(look: Look, service: str) -> Verdict | None:
@@ -67,6 +61,30 @@ def members(look: Look, *names: str) -> Iterator[Verdict]:
     wrong = [f"{name} {count}×" for name, count in sorted(listed.items()) if count > 1 or name not in names]
     wrong += [f"{name} not at all" for name in names if name not in listed]
     yield Verdict(not wrong, f"listed: {', '.join(wrong)}" if wrong else "every node is listed once")
+
+
+def token(look: Look) -> Verdict:
+    """What is in `TOKEN` lets in a worker."""
+    saved, tokens = look.file(TOKEN), look.swarm["JoinTokens"]
+    kind = next((role for role, token in tokens.items() if token == saved), None)
+    words = {"Worker": "lets in a worker", "Manager": "lets in a manager", None: "opens nothing"}[kind]
+    return Verdict(kind == "Worker", f"what {TOKEN} holds {words}")
+
+
+def locks(look: Look) -> bool:
+    """Whether managers need the key after a restart."""
+    return bool(look.swarm["Spec"].get("EncryptionConfig", {}).get("AutoLockManagers", False))
+
+
+def history_limit(look: Look) -> int:
+    """How many old tasks the swarm keeps of each replica."""
+    return int(look.swarm["Spec"]["Orchestration"].get("TaskHistoryRetentionLimit", 0))
+
+
+def old_tasks(look: Look, service: str) -> int:
+    """How many old tasks of one replica of a service are listed, at most."""
+    dead = Counter(task.slot for task in look.snapshot.tasks if task.service == service and not task.wanted)
+    return max(dead.values(), default=0)
 
 
 def ports(look: Look, service: str) -> list[tuple[str, int, int]]:

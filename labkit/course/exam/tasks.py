@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit import checks
 from labkit.checks import Verdict
-from labkit.course.exam import seen
+from labkit.course.exam import hints, seen
 from labkit.course.exam.scenario import Facts, Scenario, application, by, run
 from labkit.course.look import Look
 from labkit.model import Task
@@ -157,7 +157,7 @@ SCENARIOS = {
         hints=(
             "docker service ps --no-trunc <service> shows what each task failed of.",
             "The registry has web:1, web:2 and web:3. Which image does the service ask for?",
-            seen.says,
+            hints.says,
         ),
         solution=(("manager1", "docker service update --detach --image web:<version> <service>"),),
     ),
@@ -180,6 +180,7 @@ SCENARIOS = {
             "docker service ps <service> says that the task exited, and no more. What did the program say?",
             "docker service logs <service>: read the line after FATAL.",
             "docker service update --args replaces the whole command behind the image's name.",
+            hints.command,
         ),
         solution=(
             (
@@ -200,7 +201,7 @@ SCENARIOS = {
         hints=(
             "docker service inspect --pretty <service> has a part UpdateStatus.",
             "There is a command that takes a service back to what it was before its last update.",
-            seen.says,
+            hints.says,
         ),
         solution=(("manager1", "docker service rollback --detach <service>"),),
     ),
@@ -225,6 +226,7 @@ SCENARIOS = {
             "docker service inspect --format '{{json .Spec.TaskTemplate.ContainerSpec.Healthcheck}}' "
             "<service>",
             "docker service update has the option --health-cmd.",
+            hints.health,
         ),
         solution=(
             (

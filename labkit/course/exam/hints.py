@@ -1,0 +1,222 @@
+"""The last hints of scenarios: the first thing that is still to be done, in the swarm as it is now."""
+
+import shlex
+from collections.abc import Callable, Iterator
+from functools import wraps
+
+from labkit.checks import no_view
+from labkit.course.exam import seen
+from labkit.course.exam.scenario import NODES, Facts
+from labkit.course.look import Look
+from labkit.explain import explain
+from labkit.model import Json, Snapshot
+
+_Hint = Callable[[Look, Facts], str]
+
+
+def says(look: Look, facts: Facts) -> str:
+    """What the swarm says of the scenario's service."""
+    return explain(look.snapshot, facts["service"])
+
+
+def says_of_node(look: Look, facts: Facts) -> str:
+    """What the swarm says of the scenario's node."""
+    return explain(look.snapshot, facts["node"])
+
+
+def _first(steps: Callable[[Look, Facts], Iterator[str]]) -> _Hint:
+    """The first of these steps; with none left, what the swarm says of the scenario's service or node."""
+
+    @wraps(steps)
+    def hint(look: Look, facts: Facts) -> str:
+        if "service" in facts and no_view(look.snapshot) is None:
+            gone = seen.there(look, facts["service"])
+            if gone is not None:
+                return f"{gone.words}. lab.practice() begins the scenario again."
+        told = next(steps(look, facts), None)
+        return told or (says if "service" in facts else says_of_node)(look, facts)
+
+    return hint
+
+
+# -- tasks that do not stay up ------------------------------------------------------------------------
+
+
+@_first
+def command(look: Look, facts: Facts) -> Iterator[str]:
+    """What the service runs, and what that said before it ended."""
+    name = facts["service"]
+    spec = _template(look, name)["ContainerSpec"]
+    run = shlex.join([*(spec.get("Command") or ()), *(spec.get("Args") or ())])
+    if "maxmemory" not in run:
+        yield f"The command of {name} is now: {run}. It sets no limit: --maxmemory <size>mb does."
+    if not look.running(name):
+        logs = look.run("manager1", f"docker service logs --raw --tail 4 {shlex.quote(name)} 2>&1").stdout
+        yield f"The command of {name} is now: {run}\nBefore it ended it said:\n{logs.rstrip()}"
+
+
+@_first
+def health(look: Look, facts: Facts) -> Iterator[str]:
+    """How the service is asked for its health."""
+    name = facts["service"]
+    kind, *test = (_template(look, name)["ContainerSpec"].get("Healthcheck") or {}).get("Test") or ["NONE"]
+    if kind == "NONE":
+        yield f"{name} has no health check now. docker service update --health-cmd gives it one."
+    yield (
+        f"{name} is asked by: {' '.join(test)}\nIts server listens on port 80 of the container. The check "
+        "has to pass as long as the server answers there, and to fail when it does not."
+    )
+
+
+# -- nodes --------------------------------------------------------------------------------------------
+
+
+@_first
+def role(look: Look, facts: Facts) -> Iterator[str]:
+    """Who is a manager, and which token the script has."""
+    managers = {node.name: node.manager_status for node in look.snapshot.nodes if node.manager_status}
+    if facts["node"] in managers:
+        told = ", ".join(f"{name} {status}" for name, status in managers.items())
+        yield f"Managers now: {told}. docker node demote takes the role away, and leaves the node."
+    token = seen.token(look)
+    if not token:
+        yield f"{token.words}: docker swarm join-token --quiet worker >{seen.TOKEN}"
+
+
+@_first
+def joining(look: Look, facts: Facts) -> Iterator[str]:
+    """What stands between the node and the swarm."""
+    token = seen.token(look)
+    if not token:
+        yield f"{token.words}: docker swarm join-token --quiet worker >{seen.TOKEN}, on manager1."
+    if look.snapshot.engines[facts["node"]].swarm != "active":
+        yield f"<node> is in no swarm. There: docker swarm join --token TOKEN-OF-{seen.TOKEN} manager1:2377"
+    yield from _remove_down(look.snapshot)
+
+
+@_first
+def entries(look: Look, facts: Facts) -> Iterator[str]:
+    """What the entry that counts lacks, and which ones are left over."""
+    for node in look.snapshot.nodes:
+        if (node.name, node.status) == (facts["node"], "ready") and facts["key"] not in node.labels:
+            labels = ", ".join(f"{key}={value}" for key, value in node.labels.items()) or "no labels"
+            yield f"The entry of <node> that is ready has {labels}. Its ID: {node.id}"
+    yield from _remove_down(look.snapshot)
+
+
+@_first
+def quorum(look: Look, facts: Facts) -> Iterator[str]:
+    """Whether managers can decide, and who is still listed."""
+    if no_view(look.snapshot) is not None:
+        yield (
+            "No manager can decide. On <survivor>: docker swarm init --force-new-cluster "
+            "--advertise-addr eth0"
+        )
+    if look.snapshot.node(facts["lost"]):
+        yield "The swarm can decide again, and lists <lost> still: docker node rm --force <lost>"
+
+
+@_first
+def lock(look: Look, facts: Facts) -> Iterator[str]:
+    """Whether the node is locked, and whether it would be after a restart."""
+    if look.snapshot.engines[facts["node"]].swarm == "locked":
+        yield (
+            "The engine of <node> is locked. docker swarm unlock-key, on <helper>, shows the key, and "
+            "docker swarm unlock, on <node>, asks for it."
+        )
+    if not seen.locks(look):
+        yield "Managers start without a key now, and should not: docker swarm update --autolock=true"
+
+
+# -- networks and ports -------------------------------------------------------------------------------
+
+
+@_first
+def networks(look: Look, facts: Facts) -> Iterator[str]:
+    """Which networks the two services are in."""
+    mine = {service.name: service.networks for service in look.snapshot.services}
+    one, other = mine.get(facts["front"], ()), mine[facts["service"]]
+    told = (f"<front> is in {', '.join(one) or 'none'}, <service> in {', '.join(other) or 'none'}.",)
+    if facts["fronts"] not in one or facts["backs"] not in other:
+        yield " ".join((*told, "At first they were in <fronts> and in <backs>, and each is to stay there."))
+    if not set(one) & set(other):
+        yield " ".join((*told, "docker service update --network-add lets one of them into a second one."))
+
+
+@_first
+def ports(look: Look, facts: Facts) -> Iterator[str]:
+    """What the service publishes."""
+    port = facts.get("free", facts["port"])
+    if ("host", port, 80) not in seen.ports(look, facts["service"]):
+        service = look.snapshot.service(facts["service"])
+        told = ", ".join(map(str, service.ports if service else ())) or "nothing"
+        yield f"<service> publishes {told}. It is to publish {port} to 80, where its web server listens."
+
+
+# -- data and secrets ---------------------------------------------------------------------------------
+
+
+@_first
+def volume(look: Look, facts: Facts) -> Iterator[str]:
+    """Where the service's task is, and where there is a volume of that name."""
+    there = [node for node in NODES if any(each["Name"] == facts["volume"] for each in look.volumes(node))]
+    where = ", ".join(seen.places(look, facts["service"])) or "nowhere"
+    if where != facts["node"]:
+        yield (
+            f"The task of <service> runs on: {where}. A volume <volume> is on {', '.join(there)}, each with "
+            "data of its own. docker service update --constraint-add keeps the task where its data is."
+        )
+
+
+@_first
+def secret(look: Look, facts: Facts) -> Iterator[str]:
+    """Which secrets there are, and which one the service has."""
+    given = {
+        entry["SecretName"]: entry["File"]["Name"]
+        for entry in _template(look, facts["service"])["ContainerSpec"].get("Secrets") or ()
+    }
+    told = ", ".join(f"{name} as {target}" for name, target in given.items()) or "no secret"
+    if list(given.values()) != [facts["target"]] or facts["old"] in given:
+        yield (
+            f"<service> is given {told}. In one docker service update: --secret-rm, and --secret-add with "
+            "source=NAME,target=<target>."
+        )
+    if look.secret(facts["old"]):
+        yield f"<service> is given {told}. docker secret rm <old> works when no task has it any more."
+
+
+# -- with care ----------------------------------------------------------------------------------------
+
+
+@_first
+def update(look: Look, facts: Facts) -> Iterator[str]:
+    """How the service would be updated now."""
+    found = (look.service(facts["service"]) or {})["Spec"]
+    order = (found.get("UpdateConfig") or {}).get("Order", "stop-first")
+    at_once = (found.get("UpdateConfig") or {}).get("Parallelism", 1)
+    if order != "start-first" or at_once != 1:
+        yield (
+            f"<service> is updated {order}, {at_once or 'all'} at a time. Which order, and how many at a "
+            "time, leave a task that answers at every moment?"
+        )
+
+
+@_first
+def history(look: Look, facts: Facts) -> Iterator[str]:
+    """How many old tasks the swarm keeps, and how many there are."""
+    limit, most = seen.history_limit(look), seen.old_tasks(look, facts["service"])
+    if limit != facts["keep"]:
+        yield f"The swarm keeps {limit} old tasks of each replica: docker swarm update --task-history-limit"
+    if most > facts["keep"]:
+        yield f"Up to {most} old tasks of a replica are listed: docker service update --force <service>"
+
+
+def _template(look: Look, service: str) -> Json:
+    template: Json = (look.service(service) or {})["Spec"]["TaskTemplate"]
+    return template
+
+
+def _remove_down(snapshot: Snapshot) -> Iterator[str]:
+    down = [node.id for node in snapshot.nodes if node.status == "down"]
+    if down:
+        yield f"{len(down)} of the entries listed are down: docker node rm {' '.join(down)}"
