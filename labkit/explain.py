@@ -8,6 +8,7 @@ from labkit.errors import LabError
 from labkit.model import Node, Service, Snapshot, Task
 from labkit.reasons import why_it_failed, why_it_waits
 
+AS_WANTED = "All is as wanted."
 _ENDED_BADLY = ("failed", "rejected", "orphaned")
 _ON_THE_WAY = {
     "assigned": "was given to a node, which has not taken it yet",
@@ -78,7 +79,7 @@ def _of_service(snapshot: Snapshot, service: Service) -> Iterator[str]:
         yield ended + ("." if wanted else ", and its restart policy starts no other.")
     yield from _healed(snapshot, service)
     if not trouble and len(running) == count and not _UPDATES.get(service.update):
-        yield "All is as wanted."
+        yield AS_WANTED
 
 
 def _update(service: Service, running: Sequence[Task]) -> Iterator[str]:

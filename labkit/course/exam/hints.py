@@ -8,15 +8,17 @@ from labkit.checks import no_view
 from labkit.course.exam import seen
 from labkit.course.exam.scenario import NODES, Facts
 from labkit.course.look import Look
-from labkit.explain import explain
+from labkit.explain import AS_WANTED, explain
 from labkit.model import Json, Snapshot
 
 _Hint = Callable[[Look, Facts], str]
 
 
 def says(look: Look, facts: Facts) -> str:
-    """What the swarm says of the scenario's service."""
-    return explain(look.snapshot, facts["service"])
+    """What the swarm says of the scenario's service, which need not be what the story asks for."""
+    told = explain(look.snapshot, facts["service"])
+    asked = "This is what the swarm was told to do. What the story asks for besides: lab.check() tells."
+    return told.removesuffix(AS_WANTED) + asked if told.endswith(AS_WANTED) else told
 
 
 def says_of_node(look: Look, facts: Facts) -> str:
@@ -50,9 +52,11 @@ def command(look: Look, facts: Facts) -> Iterator[str]:
     run = shlex.join([*(spec.get("Command") or ()), *(spec.get("Args") or ())])
     if "maxmemory" not in run:
         yield f"The command of {name} is now: {run}. It sets no limit: --maxmemory <size>mb does."
-    if not look.running(name):
-        logs = look.run("manager1", f"docker service logs --raw --tail 4 {shlex.quote(name)} 2>&1").stdout
-        yield f"The command of {name} is now: {run}\nBefore it ended it said:\n{logs.rstrip()}"
+    ended = [task for task in look.snapshot.tasks if task.service == name and task.state == "failed"]
+    if ended and not look.running(name):
+        last = max(ended, key=lambda task: task.changed)
+        said = look.run("manager1", f"docker service logs --raw --tail 5 {last.id} 2>&1").stdout.rstrip()
+        yield f"The command of {name} is now: {run}\nThe last task that failed had said:\n{said}"
 
 
 @_first
@@ -80,7 +84,7 @@ def role(look: Look, facts: Facts) -> Iterator[str]:
         yield f"Managers now: {told}. docker node demote takes the role away, and leaves the node."
     token = seen.token(look)
     if not token:
-        yield f"{token.words}: docker swarm join-token --quiet worker >{seen.TOKEN}"
+        yield f"As it is, {token.words}: docker swarm join-token --quiet worker >{seen.TOKEN}"
 
 
 @_first
@@ -88,9 +92,9 @@ def joining(look: Look, facts: Facts) -> Iterator[str]:
     """What stands between the node and the swarm."""
     token = seen.token(look)
     if not token:
-        yield f"{token.words}: docker swarm join-token --quiet worker >{seen.TOKEN}, on manager1."
+        yield f"As it is, {token.words}. On manager1: docker swarm join-token --quiet worker >{seen.TOKEN}"
     if look.snapshot.engines[facts["node"]].swarm != "active":
-        yield f"<node> is in no swarm. There: docker swarm join --token TOKEN-OF-{seen.TOKEN} manager1:2377"
+        yield (f"<node> is in no swarm. There: docker swarm join --token $(cat {seen.TOKEN}) manager1:2377")
     yield from _remove_down(look.snapshot)
 
 
