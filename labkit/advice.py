@@ -25,6 +25,10 @@ _ADVICE = (
         "choose another name, or remove the object that has it",
     ),
     (
+        r"network \S+ is in use by task|failed to create service \S+: .*network \S+ not found",
+        "tasks of before are still ending: run the command again",
+    ),
+    (
         r"(?:node|service|network|secret|config|stack) \S+ not found",
         "list what there is: the same command with ls",
     ),

@@ -111,6 +111,7 @@ def commands() -> dict[str, tuple[str, Cell]]:
     for cell in cells():
         if cell.kind == "code" and cell.source.startswith("%%on"):
             for line in cell.source.replace("\\\n", " ").splitlines()[1:]:
+                line = re.sub(r"^until (.+); do :; done$", r"\1", line)
                 for words in _COMMAND.findall(line):
                     group, _, action = words.partition(" ")
                     name = f"docker {group} {action}" if group in _GROUPS and action else f"docker {group}"

@@ -55,6 +55,9 @@ MESSAGES = {
     "network my_overlay not manually attachable.": "--attachable NAME",
     f"{RPC}FailedPrecondition desc = network lp7av95qwkbm5gqc8i8ayx0fk is in use by service "
     "pj5wzevg2qnmyao45676s6cbb": "first let nobody use it",
+    f"Failed to remove network lp7av95qwkbm5gqc8i8ayx0fk: {RPC}FailedPrecondition desc = network "
+    "lp7av95qwkbm5gqc8i8ayx0fk is in use by task 9vnrzb3kkqk7vufpzjm5r8p1b": "run the command again",
+    f"failed to create service blog_web: {DAEMON}network blog_default not found": "run the command again",
     f"{RPC}InvalidArgument desc = secret 'db_password' is in use by the following service: db": (
         "give the service another one first"
     ),

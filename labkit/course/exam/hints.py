@@ -23,6 +23,8 @@ def says(look: Look, facts: Facts) -> str:
 
 def says_of_node(look: Look, facts: Facts) -> str:
     """What the swarm says of the scenario's node."""
+    if look.snapshot.node(facts["node"]) is None:
+        return "docker node ls does not list <node> any more."
     return explain(look.snapshot, facts["node"])
 
 
@@ -55,7 +57,7 @@ def command(look: Look, facts: Facts) -> Iterator[str]:
     ended = [task for task in look.snapshot.tasks if task.service == name and task.state == "failed"]
     if ended and not look.running(name):
         last = max(ended, key=lambda task: task.changed)
-        said = look.run("manager1", f"docker service logs --raw --tail 5 {last.id} 2>&1").stdout.rstrip()
+        said = look.run("manager1", f"docker service logs --raw --tail 5 {last.id} 2>&1").stdout.strip()
         yield f"The command of {name} is now: {run}\nThe last task that failed had said:\n{said}"
 
 
