@@ -8,17 +8,21 @@ from labkit.running import DEFAULT_TIMEOUT, failure
 if TYPE_CHECKING:
     from labkit.node import Node
 
-# `docker service update` and its like read an object, then write it whole. A write of the swarm's own in
-# between, such as an update's state, makes the manager refuse that (ErrSequenceConflict in moby/swarmkit:
-# manager/state/store/memory.go), and a person repeats the command. Descriptor 3 takes output as it comes.
+# A person repeats what is refused so. `docker service update` and its like read an object and write it whole;
+# after a write of the swarm's own in between, the manager refuses it (ErrSequenceConflict in moby/swarmkit:
+# manager/state/store/memory.go). A stack's network cannot be removed while a task of it still ends, and is
+# listed for a moment after it is gone, so that the next stack of this name relies on it.
+# Descriptor 3 takes output as it comes.
 _DOCKER = """\
 docker() {
     local code said
     while :; do
         code=0
         { said=$(command docker "$@" 2>&1 >&3) || code=$?; } 3>&1
-        case $code:$said in
-            [1-9]*"update out of sequence"*) ;;
+        [ $code != 0 ] || break
+        case $said in
+            *"update out of sequence"* | *"is in use by task"*) ;;
+            *"failed to create service"*"network"*"not found"*) ;;
             *) break ;;
         esac
     done

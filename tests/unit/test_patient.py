@@ -4,11 +4,17 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from labkit.course.patient import patient
 
-LATE = (
-    "echo 'Error response from daemon: rpc error: code = Unknown desc = update out of sequence' >&2; exit 1"
+DAEMON = "Error response from daemon: "
+PASSING = (
+    f"{DAEMON}rpc error: code = Unknown desc = update out of sequence",
+    f"{DAEMON}rpc error: code = FailedPrecondition desc = network lp7a is in use by task 9vnr",
+    f"failed to create service blog_web: {DAEMON}network blog_default not found",
 )
+LATE = f"echo '{PASSING[0]}' >&2; exit 1"
 
 
 def bash(folder: Path, script: str, *answers: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
@@ -33,6 +39,17 @@ def test_a_command_that_came_too_late_is_repeated_and_the_script_goes_on(tmp_pat
     done, calls = bash(tmp_path, "docker a 'b c'; docker d", LATE, LATE, "echo done", "echo too")
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\ntoo\n", "")
     assert calls == ["a b c", "a b c", "a b c", "d"]
+
+
+@pytest.mark.parametrize("message", PASSING)
+def test_what_passes_by_itself_is_repeated_until_then(tmp_path: Path, message: str) -> None:
+    done, calls = bash(tmp_path, "docker a", f"echo '{message}' >&2; exit 1", "echo done")
+    assert (done.returncode, done.stdout, calls) == (0, "done\n", ["a", "a"])
+
+
+def test_a_warning_of_a_command_that_succeeds_is_not(tmp_path: Path) -> None:
+    done, calls = bash(tmp_path, "docker a", f"echo '{PASSING[0]}' >&2")
+    assert (done.returncode, calls) == (0, ["a"])
 
 
 def test_another_failure_is_told_and_ends_the_script(tmp_path: Path) -> None:
