@@ -96,7 +96,7 @@ def joining(look: Look, facts: Facts) -> Iterator[str]:
     if not token:
         yield f"As it is, {token.words}. On manager1: docker swarm join-token --quiet worker >{seen.TOKEN}"
     if look.snapshot.engines[facts["node"]].swarm != "active":
-        yield (f"<node> is in no swarm. There: docker swarm join --token $(cat {seen.TOKEN}) manager1:2377")
+        yield f"<node> is in no swarm. There: {seen.JOIN}"
     yield from _remove_down(look.snapshot)
 
 
@@ -140,13 +140,13 @@ def lock(look: Look, facts: Facts) -> Iterator[str]:
 @_first
 def networks(look: Look, facts: Facts) -> Iterator[str]:
     """Which networks the two services are in."""
-    mine = {service.name: service.networks for service in look.snapshot.services}
-    one, other = mine.get(facts["front"], ()), mine[facts["service"]]
-    told = (f"<front> is in {', '.join(one) or 'none'}, <service> in {', '.join(other) or 'none'}.",)
+    one, other = seen.networks(look, facts["front"]), seen.networks(look, facts["service"])
+    mine, theirs = (", ".join(sorted(names)) or "none" for names in (one, other))
+    told = f"<front> is in {mine}, <service> in {theirs}."
     if facts["fronts"] not in one or facts["backs"] not in other:
-        yield " ".join((*told, "At first they were in <fronts> and in <backs>, and each is to stay there."))
-    if not set(one) & set(other):
-        yield " ".join((*told, "docker service update --network-add lets one of them into a second one."))
+        yield f"{told} At first they were in <fronts> and in <backs>, and each is to stay there."
+    if not one & other:
+        yield f"{told} docker service update --network-add lets one of them into a second one."
 
 
 @_first

@@ -8,14 +8,13 @@ from labkit import checks
 from labkit.checks import Verdict
 from labkit.course.exam import hints, seen
 from labkit.course.exam.scenario import NODES, Facts, Scenario, application, ident, run
-from labkit.course.exam.seen import TOKEN
+from labkit.course.exam.seen import JOIN, TOKEN
 from labkit.course.look import Look
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
 _WORKERS = ("worker1", "worker2")
-_JOIN = f'docker swarm join --token "$(cat {TOKEN})" manager1:2377'
 _REMOVE_DOWN = (
     "docker node ls --format '{{.ID}} {{.Status}}' | awk '$2 == \"Down\" {print $1}' "
     "| xargs --no-run-if-empty docker node rm"
@@ -85,7 +84,7 @@ def _break_entries(lab: "Lab", facts: Facts) -> None:
         "docker service create --detach --name <service> --constraint node.labels.<key>==<value> nginx\n"
         f"docker swarm join-token --quiet worker >{TOKEN}"
     )
-    again = ("<node>", f"docker swarm leave\n{_JOIN}")
+    again = ("<node>", f"docker swarm leave\n{JOIN}")
     run(lab, (("manager1", before), again, again, ("manager1", f"rm {TOKEN}")), facts)
     lab.wait(
         checks.node_ready(facts["node"]),
@@ -210,7 +209,7 @@ SCENARIOS = {
         ),
         solution=(
             ("manager1", f"docker swarm join-token --quiet worker >{TOKEN}"),
-            ("<node>", _JOIN),
+            ("<node>", JOIN),
             ("manager1", _REMOVE_DOWN),
         ),
     ),

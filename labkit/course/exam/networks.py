@@ -28,10 +28,10 @@ def _deaf_points(look: Look, facts: Facts) -> Iterator[Verdict]:
         if (gone := seen.there(look, name)) is not None:
             yield gone
             return
-    networks = {service.name: set(service.networks) for service in look.snapshot.services}
-    kept = facts["fronts"] in networks[front] and facts["backs"] in networks[back]
+    fronts, backs = seen.networks(look, front), seen.networks(look, back)
+    kept = facts["fronts"] in fronts and facts["backs"] in backs
     yield Verdict(kept, "both are in the networks that they were in" if kept else "one has left its network")
-    common = networks[front] & networks[back] - {"ingress"}
+    common = fronts & backs
     yield Verdict(bool(common), f"networks that both are in: {', '.join(sorted(common)) or 'none'}")
     published = seen.ports(look, back)
     yield Verdict(not published, f"{back} publishes {'a port' if published else 'no port'}")

@@ -44,7 +44,7 @@ def practice(lab: "Lab", name: str, seed: int | None = None, yes: bool = False) 
         _ask_first(lab, short, anyway, lambda: practice(lab, name, seed, yes=True))
     told = _begin(lab, full, seed)
     check = f'lab.check("{full}") looks at the swarm, lab.hint("{full}") helps'
-    return f"{told}\n\nRepair it with docker commands. {check}."
+    return f"{told}\n\nRepair it with docker commands.\n{check}."
 
 
 def listing() -> str:

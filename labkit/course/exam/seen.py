@@ -10,6 +10,7 @@ from labkit.model import Task
 from labkit.running import Result
 
 TOKEN = "/lab/join-token"  # where the scripts of scenarios have their token
+JOIN = f'docker swarm join --token "$(cat {TOKEN})" manager1:2377'
 _ANSWER_SECONDS = 3
 
 
@@ -85,6 +86,12 @@ def old_tasks(look: Look, service: str) -> int:
     """How many old tasks of one replica of a service are listed, at most."""
     dead = Counter(task.slot for task in look.snapshot.tasks if task.service == service and not task.wanted)
     return max(dead.values(), default=0)
+
+
+def networks(look: Look, service: str) -> set[str]:
+    """The networks that a service is in, apart from that of published ports."""
+    found = look.snapshot.service(service)
+    return set(found.networks) - {"ingress"} if found else set()
 
 
 def ports(look: Look, service: str) -> list[tuple[str, int, int]]:
