@@ -15,9 +15,10 @@ import threading
 import time
 from pathlib import Path
 
-from labkit import Lab, checks, events, plots
-from labkit.console import Story
-from labkit.film import Frame
+from labkit import Lab, checks, plots
+from labkit.observe import watcher
+from labkit.observe.recording import Frame
+from labkit.util.console import ProgressReporter
 from labkit.widgets.board import Board
 
 ROOT = Path(__file__).parents[1]
@@ -32,7 +33,7 @@ CHANGES = 500
 
 def main() -> None:
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 40
-    lab = Lab(LAB).up(swarm=True, story=Story(quiet=True))
+    lab = Lab(LAB).up(swarm=True, reporter=ProgressReporter(quiet=True))
     try:
         manager = lab.node("manager1")
         manager.run(f"docker service create --detach --name web --replicas {TASKS} web:1", quiet=True)
@@ -40,7 +41,7 @@ def main() -> None:
         snapshots(lab, repeats)
         board = lab.board()
         frames: queue.SimpleQueue[Frame] = queue.SimpleQueue()
-        with events.subscribe(lab, frames.put):  # is called after the board
+        with watcher.subscribe(lab, frames.put):  # is called after the board
             at_rest(frames)
             latencies(lab, board, frames, repeats)
             memory(lab, frames)

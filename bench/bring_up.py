@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from labkit import Lab, engine, topology
+from labkit import Lab
+from labkit.topology import topology
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -79,7 +80,6 @@ def bare(form: bool) -> None:
 
 def main() -> None:
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 7
-    engine.find()
     with tempfile.TemporaryDirectory() as folder:
         docker_compose = str(compose.binary(Path(folder)))
         file = str(ROOT / topology.FILE_NAME)

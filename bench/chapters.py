@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from labkit import Lab
-from labkit.console import Story
 from labkit.course.chapters import CHAPTERS
+from labkit.util.console import ProgressReporter
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -22,7 +22,7 @@ LAB = "bench-chapters"
 
 def main() -> None:
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    lab = Lab(LAB).up(story=Story(quiet=True))
+    lab = Lab(LAB).up(reporter=ProgressReporter(quiet=True))
     whole = 0.0
     try:
         for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):

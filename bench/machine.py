@@ -13,8 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-from labkit import images
-from labkit.engine.choice import own_client
+from labkit.engine.find import connect, own_engine
+from labkit.images import builder
 
 LABKIT = str(Path(sys.executable).parent / "labkit")
 NATIVE, LAB = "bench", "bench-machine"
@@ -44,7 +44,7 @@ def of_step(title: str, said: str) -> float:
 
 def forget() -> None:
     labkit(LAB, "down")
-    for volume in own_client().volumes.list(filters={"name": f"{LAB}-machine"}):
+    for volume in connect(own_engine()).volumes.list(filters={"name": f"{LAB}-machine"}):
         volume.remove()
 
 
@@ -55,7 +55,7 @@ def row(name: str, seconds: list[float]) -> None:
 
 def main() -> None:
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    images.ensure(own_client(600), "machine", print)
+    builder.ensure(connect(own_engine(), 600), "machine", print)
     booted, cold, resumed, formed = [], [], [], []
     for _ in range(repeats):
         forget()

@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable
 
 from labkit import Lab
-from labkit.console import Story
+from labkit.util.console import ProgressReporter
 
 LAB = "bench"
 
 
 def main() -> None:
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 40
-    lab = Lab(LAB).up(story=Story(quiet=True))
+    lab = Lab(LAB).up(reporter=ProgressReporter(quiet=True))
     node = lab.node("manager1")
     command_line = ["docker", "exec", node.container.name, "true"]
     contestants: dict[str, Callable[[], object]] = {

@@ -17,8 +17,11 @@ from typing import Any
 
 import yaml
 
-from labkit import Lab, bringup, engine, topology
-from labkit.running import run_on
+from labkit import Lab
+from labkit.cluster import provision
+from labkit.engine.selection import EngineContext
+from labkit.topology import topology
+from labkit.transport.commands import run_on
 
 LABKIT = str(Path(sys.executable).parent / "labkit")
 LAB = "bench"
@@ -56,13 +59,13 @@ def seconds_of_up(file: str) -> float:
 
 def mebibytes(container_id: str) -> float:
     """A container's memory without the files that the kernel could drop, as `docker stats` counts."""
-    usage: dict[str, Any] = engine.client().api.stats(container_id, stream=False)["memory_stats"]
+    usage: dict[str, Any] = EngineContext(LAB).client().api.stats(container_id, stream=False)["memory_stats"]
     droppable = usage["stats"].get("total_inactive_file", usage["stats"].get("inactive_file", 0))
     return float((usage["usage"] - droppable) / 2**20)
 
 
 def memory_of_services() -> float:
-    entries = bringup.service_entries(engine.client(), LAB).values()
+    entries = provision.service_entries(EngineContext(LAB).client(), LAB).values()
     return sum(mebibytes(entry["Id"]) for entry in entries)
 
 

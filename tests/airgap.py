@@ -10,7 +10,7 @@ from typing import Any
 
 import docker
 
-from labkit.deadline import Deadline
+from labkit.util.deadline import Deadline
 
 # The first process of the machine, which ends with its standard input, and with it every other one.
 _BOOT = """

@@ -7,8 +7,9 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from labkit import images, topology
 from labkit.bundle.manifest import IMAGES, MANIFEST, Digest, Manifest, this_platform, this_python
+from labkit.images import builder
+from labkit.topology import topology
 
 Members = dict[str, bytes] | list[tuple[str, bytes]]
 
@@ -23,7 +24,7 @@ MEMBERS = {**PROJECT, "wheels/a-1-py3-none-any.whl": b"a wheel", "images.tar.gz"
 
 
 def content_tags() -> list[str]:
-    return sorted(images.content_tags(topology.load()))
+    return sorted(builder.content_tags(topology.load().images))
 
 
 def manifest_of(members: dict[str, bytes], **changes: Any) -> Manifest:
@@ -72,7 +73,7 @@ def disks(version: str = "") -> dict[str, bytes]:
     names = {name: name.encode() * 50_000 for name in ("kernel", "initrd", "system.qcow2", "data.qcow2")}
     return {
         f"machine/{name}": content
-        for name, content in {**names, "id": (version or images.content_tag("machine")).encode()}.items()
+        for name, content in {**names, "id": (version or builder.content_tag("machine")).encode()}.items()
     }
 
 
@@ -95,5 +96,5 @@ def saved_as_blobs(*layers: bytes) -> bytes:
 
 def machine_bundle(file: Path, archive: bytes | None = None, **changes: Any) -> Path:
     """A small bundle with a virtual machine, by default a whole one in an archive as `saved` makes it."""
-    fields = {"images": [*content_tags(), images.content_tag("machine")], "machine": 1000, **changes}
+    fields = {"images": [*content_tags(), builder.content_tag("machine")], "machine": 1000, **changes}
     return bundle(file, saved(tar(disks())) if archive is None else archive, **fields)

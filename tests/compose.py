@@ -5,7 +5,9 @@ import shutil
 import tarfile
 from pathlib import Path
 
-from labkit import engine, images
+from labkit.engine.selection import EngineContext
+from labkit.images import builder
+from labkit.util import command_hint
 
 _FETCH = """
 cd /tmp
@@ -23,8 +25,8 @@ def binary(folder: Path) -> Path:
             return place / "docker-compose"
     if found := shutil.which("docker-compose"):
         return Path(found)
-    client = engine.client(timeout=300)
-    base = images.ensure(client, "base", print)
+    client = EngineContext(command_hint.DEFAULT_LAB).client(timeout=300)
+    base = builder.ensure(client, "base", print)
     fetcher = client.containers.create(base, ["sh", "-ec", _FETCH])
     try:
         fetcher.start()

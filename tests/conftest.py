@@ -4,14 +4,16 @@ import contextlib
 import os
 import signal
 import uuid
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 
 import pytest
 
-from labkit import Lab, engine, hint, images
-from labkit.console import Story
-from labkit.errors import LabError
-from labkit.testing import REQUIRE_ENGINE
+from labkit import Lab
+from labkit.cli.testing import REQUIRE_ENGINE
+from labkit.engine.selection import EngineContext
+from labkit.images import builder
+from labkit.util.console import ProgressReporter
+from labkit.util.errors import LabError
 
 # Each of pytest-xdist's workers has one of its own.
 SHARED = os.environ.get("LABKIT_TEST_LAB", "labkit-test") + os.environ.get("PYTEST_XDIST_WORKER", "")
@@ -25,7 +27,7 @@ def pytest_configure() -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("engine"):
         try:
-            engine.own_client()
+            EngineContext(SHARED).own_client()
         except LabError as error:
             if os.environ.get(REQUIRE_ENGINE):
                 raise
@@ -41,22 +43,22 @@ def _progress(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _choices() -> Iterator[None]:
-    """A command's lab and engine are exported to what it starts: not to the tests that follow."""
-    kept = {name: os.environ.get(name) for name in (hint.LAB_VARIABLE, hint.ENGINE_VARIABLE)}
+def _environment() -> Iterator[None]:
+    """Nothing in labkit changes the environment of its process: that would be for all labs in it."""
+    before = dict(os.environ)
     yield
-    for name, value in kept.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+    assert _ours(os.environ) == _ours(before)
+
+
+def _ours(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith(("LABKIT_", "DOCKER_"))}
 
 
 @pytest.fixture(scope="session")
 def _shared_lab() -> Iterator[Lab]:
     lab = Lab(SHARED)
     lab.down()  # what a killed run has left
-    yield lab.up(story=Story(quiet=True))
+    yield lab.up(reporter=ProgressReporter(quiet=True))
     lab.down()
 
 
@@ -91,8 +93,8 @@ def base_image() -> Callable[[Lab, str], str]:
     """Loads the base image into one node of a lab, or into all (`*`), and returns its tag."""
 
     def load(lab: Lab, name: str) -> str:
-        tag = images.content_tag("base")
-        archive = b"".join(engine.client().images.get(tag).save(named=True))
+        tag = builder.content_tag("base")
+        archive = b"".join(lab.context.client().images.get(tag).save(named=True))
         for node in lab.nodes.values() if name == "*" else [lab.node(name)]:
             if not node.api.images(tag):
                 node.api.load_image(archive)

@@ -12,9 +12,11 @@ from typing import TypeVar
 import docker
 from docker.models.containers import Container
 
-from labkit import Lab, bringup, engine
-from labkit.deadline import Deadline
-from labkit.topology import LAB_LABEL
+from labkit import Lab
+from labkit.cluster import provision
+from labkit.engine.selection import EngineContext
+from labkit.topology.topology import LAB_LABEL
+from labkit.util.deadline import Deadline
 
 T = TypeVar("T")
 
@@ -65,7 +67,7 @@ def wait_for_line(process: "subprocess.Popen[str]", pattern: str, seconds: float
 
 def leftovers(lab: str, client: docker.DockerClient | None = None) -> list[str]:
     """The names of every container, volume and network that carries the lab's label."""
-    client = client or engine.client()
+    client = client or EngineContext(lab).client()
     mine = {"label": f"{LAB_LABEL}={lab}"}
     return [
         *(entry["Names"][0] for entry in client.api.containers(all=True, filters=mine)),
@@ -84,8 +86,8 @@ def eventually(look: Callable[[], T], what: str, seconds: float = 30) -> T:
 
 def service(lab: Lab, name: str) -> Container:
     """The container of one of the lab's services, such as `registry`, as it is now."""
-    client = engine.client()
-    return client.containers.get(bringup.service_entries(client, lab.name)[name]["Id"])
+    client = lab.context.client()
+    return client.containers.get(provision.service_entries(client, lab.name)[name]["Id"])
 
 
 def inside(container: Container, *command: str) -> str:

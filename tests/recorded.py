@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from labkit.model import Engine, Snapshot, parse, parse_engine
+from labkit.swarm.model import Engine, Snapshot
+from labkit.swarm.parse import parse_engine, parse_snapshot
 
 DATA = Path(__file__).parent / "data"
 RECORDINGS = [
@@ -43,7 +44,7 @@ def recorded(name: str) -> Snapshot:
     ]
     if "error" in data:
         return Snapshot(engines={engine.name: engine for engine in engines}, quorum=False)
-    return parse(engines, data["nodes"], data["services"], data["tasks"], data["networks"])
+    return parse_snapshot(engines, data["nodes"], data["services"], data["tasks"], data["networks"])
 
 
 def enlarged(nodes: int, tasks: int, services: Sequence[str] = ("api", "cache", "db", "web")) -> Snapshot:
@@ -63,7 +64,7 @@ def enlarged(nodes: int, tasks: int, services: Sequence[str] = ("api", "cache", 
     reachable = {"Reachability": "reachable", "Addr": "172.30.77.11:2377"}
     round_ = nodes * len(services)  # of tasks that give each node one of each service
     shares = [services[number % round_ // nodes] for number in range(tasks)]
-    return parse(
+    return parse_snapshot(
         [Engine(name, "running", "active", name == "manager1" or name in managers) for name in names],
         [leader]
         + [

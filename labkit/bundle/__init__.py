@@ -1,6 +1,6 @@
-"""One file with all that a machine without network needs to run the lab: `labkit bundle save`, `bundle load`.
+"""Bundles: one file with everything that a host without internet needs to run the lab.
 
-The file is a plain tar: the project's own files below `swarm-lab/`, `manifest.json`, `wheels/*.whl`,
-`images.tar.gz`. `manifest`, `verify` and `__main__` need nothing but Python: they run before labkit is
-installed.
+The file is a plain tar: the project's own files under `swarm-lab/`, `manifest.json`, `wheels/*.whl`, and
+`images.tar.gz`. The modules `manifest`, `verify`, and `__main__` need only Python, because they run before
+labkit is installed.
 """

@@ -1,6 +1,6 @@
-"""`python -m labkit.bundle FILE FOLDER`: for `./lab`, where labkit is not installed yet. Nothing but Python.
+"""`python -m labkit.bundle FILE FOLDER`, which `./lab` runs before labkit is installed. Needs only Python.
 
-Checks the bundle FILE, and that this Python on this machine can use it; then puts its wheels into FOLDER.
+Checks the bundle FILE, and that this Python on this host can use it; then unpacks its wheels into FOLDER.
 """
 
 import shutil
@@ -10,19 +10,19 @@ from pathlib import Path
 
 from labkit.bundle import verify
 from labkit.bundle.manifest import WHEELS
-from labkit.console import Story
-from labkit.errors import LabError
+from labkit.util.console import ProgressReporter
+from labkit.util.errors import LabError
 
 
 def main(file: Path, folder: Path) -> int:
-    """Return the exit code: 0, or 1 for a bundle that is refused; then nothing has changed."""
+    """Return the exit code: 0, or 1 if the bundle is refused, in which case nothing has changed."""
     try:
-        with Story().step("Bundle") as step:
-            verify.require_this_machine(verify.check(file, step.bar), file)
-            step.result = "whole, and fits this machine"
+        with ProgressReporter().step("Bundle") as step:
+            verify.require_this_host(verify.check(file, step.bar), file)
+            step.result = "complete, and fits this host"
         unpack_wheels(file, folder)
     except LabError as error:
-        print(error.story(), file=sys.stderr)
+        print(error.report(), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -30,8 +30,8 @@ def main(file: Path, folder: Path) -> int:
 
 
 def unpack_wheels(file: Path, folder: Path) -> None:
-    """Put the wheels of a bundle that was checked into a new folder."""
-    shutil.rmtree(folder, ignore_errors=True)  # what a killed set-up left
+    """Unpack the wheels of a bundle that was checked into a new folder."""
+    shutil.rmtree(folder, ignore_errors=True)  # left by a killed setup
     folder.mkdir()
     with tarfile.open(file, "r:") as tar:
         for member in tar:

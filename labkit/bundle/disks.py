@@ -1,7 +1,7 @@
-"""The virtual machine's disks out of a bundle: for users without a Docker engine, who run it directly.
+"""Unpacks the virtual machine's disks from a bundle, for users who run it directly, without Docker.
 
-They are in the image `machine`, below `machine/` in one or another of its layers. The archive of images, as
-`docker save` writes it, is a tar with each layer as a tar in it; their names depend on the engine that saved.
+They're in the image `machine`, under `machine/` in one or more of its layers. The archive of images, as
+`docker save` writes it, is a tar of layers, which are tars themselves; their names depend on the engine.
 """
 
 import contextlib
@@ -14,90 +14,78 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from labkit import baking, engine, hint, images, lock
 from labkit.bundle import room
-from labkit.bundle.manifest import IMAGES, WITH_MACHINE, Manifest, chunks, copy_again, own_version
+from labkit.bundle.manifest import IMAGES, WITH_MACHINE, Manifest, chunks, damaged, other_version
 from labkit.bundle.verify import Bar
-from labkit.console import Story
-from labkit.errors import BundleInvalid, LabError
+from labkit.engine.vm import process
+from labkit.images import builder, vm_disk
+from labkit.util import command_hint, lock
+from labkit.util.console import ProgressReporter
+from labkit.util.errors import LabError
 
 _PLACE = "machine"  # in the image
 
 
-def load(file: Path, manifest: Manifest, story: Story) -> None:
-    """Unpack the disks of a bundle that was checked to where machines start from: whole, or not at all.
+def load(file: Path, manifest: Manifest, reporter: ProgressReporter) -> None:
+    """Unpack the disks of a bundle that was checked to the folder that VMs start from: all or none of them.
 
-    Where they are already, nothing changes. A machine that runs goes on with the disks that it has open, and
-    starts anew the next time. Raises BundleInvalid for disks that are not what the manifest says, LabError
-    when they cannot be written.
+    If they're already there, nothing changes. A running VM keeps the disks that it has open, and starts fresh
+    next time. Raises BundleInvalid for disks that don't match the bundle, LabError if they can't be written.
     """
-    folder = engine.processes.own_folder()
-    with lock.hold("bundle", say=story.say), story.step("Machine's disks") as step:
-        if engine.processes.version(folder) == images.content_tag(baking.NAME):
-            step.result = f"were there, in {folder}"
+    folder = process.own_folder()
+    with lock.hold("bundle", say=reporter.say), reporter.step("VM disks") as step:
+        if process.version(folder) == builder.content_tag(vm_disk.NAME):
+            step.result = f"already in {folder}"
             return
         part, old = (folder.with_name(f"{folder.name}.{end}") for end in ("part", "old"))
-        _remove(part, old)  # what a killed load has left
+        _remove(part, old)  # left by a killed load
         room.require(folder.parent, manifest.machine)
         part.mkdir()
         try:
             unpack(file, part, step.bar)
-            running = engine.processes.outdate()
+            running = process.outdate()
             if folder.exists():
                 folder.rename(old)
             part.rename(folder)
         except OSError as error:
             raise LabError(
-                f"the machine's disks could not be unpacked to {folder}",
+                f"the virtual machine's disks could not be unpacked to {folder}",
                 evidence=[str(error)],
-                next_step=hint.command("bundle", "load", str(file)),
+                next_step=command_hint.command("bundle", "load", str(file)),
             ) from None
         finally:
             _remove(part, old)
         step.result = f"in {folder}"
     for lab in running:
-        story.say(
-            f"   lab '{lab}' runs on with the disks that it has; {hint.command('down', lab=lab)} ends it"
-        )
+        reporter.say(f"   lab '{lab}' keeps its old disks until {command_hint.command('down', lab=lab)}")
 
 
 def unpack(file: Path, folder: Path, bar: Bar) -> None:
-    """Write the disks in a bundle to an empty folder, and down to the disk itself. Raises BundleInvalid."""
+    """Write the disks in a bundle to an empty folder, and sync them. Raises BundleInvalid."""
     try:
         for name, content in _disks(file, bar):
             if (folder / name).exists():
-                raise tarfile.ReadError(f"{_PLACE}/{name} is in it twice")
+                raise tarfile.ReadError(f"duplicate {_PLACE}/{name}")
             with (folder / name).open("wb") as disk:
-                for piece in chunks(content):
-                    disk.write(piece)
+                for chunk in chunks(content):
+                    disk.write(chunk)
                 disk.flush()
                 os.fsync(disk.fileno())
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise BundleInvalid(
-            f"the images in {file} cannot be read",
-            evidence=[str(error)],
-            next_step=copy_again(file, *WITH_MACHINE),
-        ) from None
-    if absent := [name for name in engine.processes.DISKS if not (folder / name).exists()]:
-        raise BundleInvalid(
-            f"the virtual machine in {file} is not whole",
-            evidence=[f"{_PLACE}/{name}: missing" for name in absent],
-            next_step=copy_again(file, *WITH_MACHINE),
-        )
-    wanted, found = images.content_tag(baking.NAME), engine.processes.version(folder)
+        raise damaged(file, "has unreadable images", str(error), options=WITH_MACHINE) from None
+    if absent := [f"{_PLACE}/{name}: missing" for name in process.DISKS if not (folder / name).exists()]:
+        raise damaged(file, "has an incomplete virtual machine", *absent, options=WITH_MACHINE)
+    wanted, found = builder.content_tag(vm_disk.NAME), process.version(folder)
     if found != wanted:
-        raise BundleInvalid(
-            f"{file} has another virtual machine than this Swarm Lab starts",
-            evidence=[f"this one starts {wanted}", f"the bundle has {found}"],
-            next_step=own_version(file),
-        )
+        needs = (f"this Swarm Lab needs {wanted}", f"the bundle has {found}")
+        raise other_version(file, "has a virtual machine for another version of Swarm Lab", *needs)
 
 
 def _disks(file: Path, bar: Bar) -> Iterator[tuple[str, IO[bytes]]]:
-    """The disks in a bundle by name; each is to be read before the next is asked for."""
+    """The disks in a bundle by name; read each one before asking for the next."""
     with tarfile.open(file, "r:") as bundle:
         packed = bundle.extractfile(IMAGES)
-        assert packed  # it was checked to be a plain file
+        assert packed  # a regular file, as `verify` has checked
         size = bundle.getmember(IMAGES).size
         with gzip.open(packed) as plain, tarfile.open(fileobj=plain, mode="r|") as archive:
             for entry in archive:
@@ -106,19 +94,19 @@ def _disks(file: Path, bar: Bar) -> Iterator[tuple[str, IO[bytes]]]:
                 if layer:
                     yield from _disks_of(layer)
             while plain.read(1 << 20):
-                pass  # to its end, where gzip keeps a checksum
+                pass  # to the end, where gzip stores a checksum
 
 
 def _disks_of(layer: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
     with (
-        contextlib.suppress(tarfile.ReadError),  # no tar: what describes the images is JSON
+        contextlib.suppress(tarfile.ReadError),  # not a tar, but the JSON that describes the images
         tarfile.open(fileobj=layer, mode="r|*") as content,
     ):
         for member in content:
             place, _, name = member.name.partition("/")
-            if place == _PLACE and name in engine.processes.DISKS and member.isreg():
+            if place == _PLACE and name in process.DISKS and member.isreg():
                 disk = content.extractfile(member)
-                assert disk  # a plain file has content
+                assert disk  # because it's a regular file
                 yield name, disk
 
 

@@ -1,4 +1,4 @@
-"""`labkit bundle save`: collects everything, then writes the file at once or not at all."""
+"""`labkit bundle save`: collects everything, then writes a complete file or none."""
 
 import contextlib
 import gzip
@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from labkit import baking, engine, images, lock, topology
 from labkit.bundle import room, verify, wheels
 from labkit.bundle.manifest import (
     IMAGES,
@@ -24,44 +23,46 @@ from labkit.bundle.manifest import (
     this_platform,
     this_python,
 )
-from labkit.console import Step, Story
-from labkit.errors import LabError
-from labkit.state import state_dir
+from labkit.engine.selection import EngineContext
+from labkit.images import builder, vm_disk
+from labkit.topology import topology
+from labkit.util import lock
+from labkit.util.console import ProgressReporter, Step
+from labkit.util.errors import LabError
+from labkit.util.paths import state_dir
+from labkit.util.text import listed
 
-_FAST = 1  # of gzip's levels: the bank's layers are compressed already
-_BLOCK = 1024  # bytes: what a member of a tar costs beside its content, at most
-_ENGINE_SECONDS = 600.0  # between two pieces of a saved image
+_FAST = 1  # gzip level; the layers of the image `bank` are already compressed
+_BLOCK = 1024  # bytes, the most that a tar adds to the content of a member
+_ENGINE_SECONDS = 600.0  # between two chunks of a saved image
 
 
-def save(file: Path, pythons: Sequence[str] = (), story: Story | None = None) -> None:
-    """Write a bundle for machines like this one, with wheels for its Python and for `pythons` (`3.12`).
+def save(
+    context: EngineContext, file: Path, pythons: Sequence[str] = (), reporter: ProgressReporter | None = None
+) -> None:
+    """Write a bundle for hosts like this one, with wheels for its Python and for `pythons` (`3.12`).
 
-    With the virtual machine where that is the engine that the user chose, though never made in one.
-    A file that is there is replaced at the end, by a whole one. Raises LabError where it cannot be written,
-    SetupFailed and ImageUnavailable where something cannot be had.
+    It includes the virtual machine if the user chose that as the engine. An existing file is only replaced at
+    the end, by a complete one. Raises LabError if the file can't be written, SetupFailed or ImageUnavailable
+    if something that belongs in it can't be obtained.
     """
-    story = story or Story()
+    reporter = reporter or ProgressReporter()
     part = file.with_name(f"{file.name}.part")
     _require_writable(file)
-    with lock.hold("bundle", say=story.say), _scratch() as scratch:
-        client = engine.own_client(_ENGINE_SECONDS)
-        tags = [*images.ensure_all(client, topology.load(), story).values()]
-        machine = 0
-        if engine.kind() in (engine.VM, engine.VM_DIRECT):
-            tags.append(images.ensure_told(client, baking.NAME, story))
-            machine = images.size(client, tags[-1])
+    with lock.hold("bundle", say=reporter.say), _scratch() as scratch:
+        client = context.own_client(_ENGINE_SECONDS)
+        tags = [*builder.ensure_all(client, topology.load().images, reporter).values()]
+        if context.wants_vm:
+            tags.append(builder.ensure_step(client, vm_disk.NAME, reporter))
         (folder := scratch / WHEELS).mkdir()
         versions = sorted({this_python(), *pythons})
-        with story.step("Python packages") as step:
+        with reporter.step("Python packages") as step:
             wheels.download(versions, folder, wheels.requirements())
-            step.result = f"{len(list(folder.iterdir()))} wheels for Python {' and '.join(versions)}"
-        with story.step("Images") as step:
-            size = sum(images.size(client, tag) for tag in tags)
+            step.result = f"{len(list(folder.iterdir()))} wheels for Python {listed(versions)}"
+        with reporter.step("Images") as step:
+            size = sum(builder.size(client, tag) for tag in tags)
             room.require(scratch, size)
-            with gzip.open(scratch / IMAGES, "wb", _FAST) as stream:
-                for piece in images.save(client, tags):
-                    stream.write(piece)
-                    step.bar(stream.tell(), size)
+            _pack(builder.save(client, tags), scratch / IMAGES, size, step)
             step.result = room.megabytes((scratch / IMAGES).stat().st_size)
         paths = {f"{WHEELS}/{path.name}": path for path in sorted(folder.iterdir())}
         before = project_files()
@@ -76,17 +77,17 @@ def save(file: Path, pythons: Sequence[str] = (), story: Story | None = None) ->
             members={
                 name: digest(path) for name, path in {**before, **paths, IMAGES: scratch / IMAGES}.items()
             },
-            machine=machine,
+            machine=builder.size(client, tags[-1]) if context.wants_vm else 0,
         )
         (scratch / MANIFEST).write_bytes(manifest.to_json())
         after = {MANIFEST: scratch / MANIFEST, **paths, IMAGES: scratch / IMAGES}
         try:
-            with story.step("Bundle") as step:
+            with reporter.step("Bundle") as step:
                 _write(part, {**before, **after}, step)
                 step.result = room.megabytes(part.stat().st_size)
-            with story.step("Check") as step:
+            with reporter.step("Check") as step:
                 verify.check(part, step.bar)
-                step.result = f"{len(manifest.members)} files are as they should be"
+                step.result = f"{len(manifest.members)} files are correct"
             part.replace(file)
         except OSError as error:
             raise _not_written(file, str(error)) from None
@@ -94,19 +95,27 @@ def save(file: Path, pythons: Sequence[str] = (), story: Story | None = None) ->
             part.unlink(missing_ok=True)
 
 
+def _pack(archive: Iterator[bytes], file: Path, size: int, step: Step) -> None:
+    """Compress an archive of images, `size` bytes in total, to a file."""
+    with gzip.open(file, "wb", _FAST) as stream:
+        for chunk in archive:
+            stream.write(chunk)
+            step.bar(stream.tell(), size)
+
+
 def _require_writable(file: Path) -> None:
     if not (ROOT / "pyproject.toml").is_file():
         raise LabError(
-            "only a checkout of the project can be saved",
+            "a bundle can only be saved from a checkout of the project",
             evidence=[f"looked in {ROOT}"],
             next_step="in a checkout: ./lab bundle save FILE",
         )
     if file.is_dir():
         raise _not_written(file, "it is a folder")
     if not file.parent.is_dir():
-        raise _not_written(file, f"there is no folder {file.parent}")
+        raise _not_written(file, f"no such folder: {file.parent}")
     if not os.access(file.parent, os.W_OK):
-        raise _not_written(file, f"{file.parent.absolute()} may not be written to")
+        raise _not_written(file, f"no permission to write to {file.parent.absolute()}")
 
 
 def _not_written(file: Path, why: str) -> LabError:
@@ -115,7 +124,7 @@ def _not_written(file: Path, why: str) -> LabError:
 
 @contextlib.contextmanager
 def _scratch() -> Iterator[Path]:
-    """A folder for what is collected; gone afterwards, and what a killed save left is gone before."""
+    """A temporary folder, removed afterwards; also removes what a killed save left."""
     folder = state_dir() / "bundle"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -126,7 +135,7 @@ def _scratch() -> Iterator[Path]:
 
 
 def _write(part: Path, paths: dict[str, Path], step: Step) -> None:
-    """Write the tar, down to the disk itself: a stick may be pulled out as soon as this ends."""
+    """Write the tar and sync it, because a USB stick may be pulled out as soon as this returns."""
     total = sum(path.stat().st_size + _BLOCK for path in paths.values())
     room.require(part.parent, total, "another FILE")
     with part.open("wb") as out:
@@ -143,7 +152,7 @@ def _write(part: Path, paths: dict[str, Path], step: Step) -> None:
 
 
 class _Watched:
-    """A file to read that tells how far the file being written has come."""
+    """A file whose reads show the progress of the file that is being written."""
 
     def __init__(self, content: BinaryIO, out: BinaryIO, step: Step, total: int) -> None:
         self._content, self._out, self._step, self._total = content, out, step, total

@@ -1,4 +1,4 @@
-"""The Python packages of a bundle, as wheels: labkit's dependencies, and what installs labkit offline."""
+"""Downloads a bundle's Python packages: labkit's dependencies, and what it takes to install it offline."""
 
 import re
 import subprocess
@@ -12,9 +12,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from labkit.bundle.manifest import ROOT, settings, this_python
-from labkit.errors import SetupFailed
+from labkit.util.errors import SetupFailed
 
-_EDITABLE = "editables"  # which hatchling asks for when it installs a checkout
+_EDITABLE = "editables"  # which hatchling needs to install a checkout
 _OLD_NAMES = {
     "manylinux1": "manylinux_2_5",
     "manylinux2010": "manylinux_2_12",
@@ -24,29 +24,31 @@ _GLIBC = re.compile(r"manylinux_(\d+)_(\d+)_")
 
 
 def requirements(root: Path = ROOT) -> list[str]:
-    """What pip needs to install the checkout `root`, as pyproject.toml lists it; without tests and tools."""
-    told = settings(root)
-    return [*told["project"]["dependencies"], *told["build-system"]["requires"], _EDITABLE]
+    """What pip needs to install the checkout `root`, according to pyproject.toml, but not to test it."""
+    found = settings(root)
+    return [*found["project"]["dependencies"], *found["build-system"]["requires"], _EDITABLE]
 
 
 def download(pythons: Collection[str], folder: Path, wanted: Collection[str]) -> None:
-    """Put into `folder` the wheels that `wanted` come to for each version of Python, for this machine.
+    """Download to `folder` the wheels of `wanted` and their dependencies, for each version of Python.
 
-    Raises SetupFailed with pip's last lines.
+    They're for hosts like this one. Raises SetupFailed with pip's last lines.
     """
     for python in pythons:
         asked: Collection[str] = wanted
         while asked:
             _pip_download(python, folder, asked)
-            # pip reads the conditions of packages as for the Python it runs on: those of another come here.
+            # pip evaluates markers for the Python it runs on, so it misses some packages of another one.
             absent = missing(python, folder, wanted)
             if absent == asked:
-                raise SetupFailed(f"pip did not get {', '.join(absent)}", next_step="run the command again")
+                raise SetupFailed(
+                    f"pip did not download {', '.join(absent)}", next_step="run the command again"
+                )
             asked = absent
 
 
 def missing(python: str, folder: Path, wanted: Collection[str]) -> list[str]:
-    """What `wanted` come to for a version of Python, by the wheels' own words, and has no wheel there."""
+    """Which of `wanted` and their dependencies, for a version of Python, have no wheel in `folder`."""
     there: dict[str, set[str]] = {}
     for wheel in folder.glob("*.whl"):
         there.setdefault(parse_wheel_filename(wheel.name)[0], set()).update(_depends(wheel))
@@ -68,13 +70,13 @@ def missing(python: str, folder: Path, wanted: Collection[str]) -> list[str]:
 
 
 def glibc(names: Collection[str]) -> str:
-    """The lowest version of glibc that all the wheels of these names run on, such as `2.28`, or empty."""
+    """The lowest version of glibc on which all of these wheels run, such as `2.28`, or empty."""
     lowest = [min(versions) for name in names if (versions := list(_glibc_versions(name)))]
     return ".".join(str(part) for part in max(lowest)) if lowest else ""
 
 
 def _glibc_versions(name: str) -> Iterator[tuple[int, int]]:
-    """One for each platform that a wheel's name lists."""
+    """One for each platform in a wheel's name."""
     for tag in parse_wheel_filename(name)[3]:
         old = tag.platform.partition("_")[0]
         if found := _GLIBC.match(tag.platform.replace(old, _OLD_NAMES.get(old, old), 1)):
@@ -95,22 +97,11 @@ def _applies(asked: Requirement, extras: Collection[str], python: str) -> bool:
 
 
 def _pip_download(python: str, folder: Path, wanted: Collection[str]) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--only-binary=:all:",
-    ]
-    other = [] if python == this_python() else ["--python-version", python]
-    done = subprocess.run(
-        [*command, *other, "--dest", str(folder), "--find-links", str(folder), *wanted],
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    command += ["--only-binary=:all:", "--dest", str(folder), "--find-links", str(folder)]
+    if python != this_python():
+        command += ["--python-version", python]
+    done = subprocess.run([*command, *wanted], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:
         raise SetupFailed(
             f"pip could not download the packages for Python {python}",

@@ -1,101 +1,78 @@
 """Each chapter's starting state, reached from any state: every chapter runs alone and in any order."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from labkit import checks, formation, hint
-from labkit.course import grading, pick
-from labkit.course.belongings import belongings
-from labkit.errors import WouldRemove
-from labkit.model import Snapshot
-from labkit.running import run_on
-
-if TYPE_CHECKING:
-    from labkit.lab import Lab
-
-_TOLD = 12
+from labkit.cluster import swarm_init
+from labkit.cluster.cluster import Cluster
+from labkit.course import consent, pick, progress
+from labkit.images import catalog
+from labkit.swarm import checks
+from labkit.swarm.model import Snapshot
+from labkit.transport.commands import run_on
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """`key` begins the names of its exercises and names its quiz; `images` are those that its tasks run.
+    """`key` names its quiz and begins the names of its exercises; `images` are those that its tasks run.
 
-    `prepare` brings a lab to the starting state, from any.
+    `prepare` brings a lab from any state to the starting state.
     """
 
     key: str
-    prepare: Callable[["Lab"], Snapshot]
+    prepare: Callable[[Cluster], Snapshot]
     images: tuple[str, ...] = ()
 
 
 def find(chapter: str) -> tuple[str, Chapter]:
-    """A chapter by the name of its notebook, with or without its number, or by its key; and that name."""
+    """A chapter and its name, by the name of its notebook, with or without the number, or by its key."""
     name = chapter.lstrip("0123456789-")
     keys = {found.key: full for full, found in CHAPTERS.items()}
     name = keys.get(name, name)
     return name, pick("chapter", name, CHAPTERS)
 
 
-def begin(lab: "Lab", chapter: str, yes: bool = False) -> Snapshot:
+def begin(lab: Cluster, chapter: str, yes: bool = False) -> Snapshot:
     """Bring the lab to the starting state of a chapter.
 
-    Raises WouldRemove, and changes nothing, while the lab holds something that a learner made, unless `yes`.
+    Raises WouldRemove, and changes nothing, while the lab holds something that a learner made, and LabError
+    while an exam runs; neither with `yes`.
     """
     name, found = find(chapter)
     if not yes:
-        anyway = f'lab.begin("{name}", yes=True)', hint.command("begin", name, "--yes", lab=lab.name)
-        require_consent(lab, name, anyway, lambda: begin(lab, chapter, yes=True))
+        consent.require(
+            lab,
+            name,
+            lambda: begin(lab, chapter, yes=True),
+            python=f'lab.begin("{name}", yes=True)',
+            command=lab.context.hint("begin", name, "--yes"),
+        )
     snapshot = found.prepare(lab)
-    grading.note("chapter", name)
+    progress.of(lab).note("chapter", name)
     return snapshot
 
 
-def require_consent(
-    lab: "Lab",
-    name: str,
-    anyway: tuple[str, str],
-    begin: Callable[[], object],
-    known: Collection[str] = (),
-) -> None:
-    """Raise WouldRemove while the lab holds something that a learner made, apart from what is `known`.
-
-    `name` is what is to begin, `begin` begins it nevertheless, and so does `anyway`: in Python, and on the
-    command line.
-    """
-    theirs = [thing for thing in belongings(lab) if thing not in known]
-    if theirs:
-        rest = len(theirs) - _TOLD
-        python, command = anyway
-        raise WouldRemove(
-            f"lab '{lab.name}' holds what you have made: to begin '{name}' removes it",
-            evidence=[*theirs[:_TOLD], *([f"and {rest} things more"] if rest > 0 else [])],
-            next_step=f"{python} if you no longer need it, or {command}",
-            begin=begin,
-        )
+def images(*wanted: str) -> list[str]:
+    """The images of chapters with these names, or images themselves; the course's own when none is named."""
+    chapters = {name: CHAPTERS.get(name.lstrip("0123456789-")) for name in wanted or catalog.own()}
+    return [image for name, found in chapters.items() for image in (found.images if found else (name,))]
 
 
-def images(word: str) -> tuple[str, ...]:
-    """The images of the chapter of this name; a word that names no chapter is an image itself."""
-    chapter = CHAPTERS.get(word.lstrip("0123456789-"))
-    return chapter.images if chapter else (word,)
-
-
-def _bare_engines(lab: "Lab") -> Snapshot:
+def _bare_engines(lab: Cluster) -> Snapshot:
     return lab.reset().wait(checks.swarm_inactive())
 
 
-def _one_manager(lab: "Lab") -> Snapshot:
-    formation.lead(lab.reset().node("manager1"))
+def _one_manager(lab: Cluster) -> Snapshot:
+    swarm_init.lead(lab.reset().node("manager1"))
     return lab.wait(checks.nodes_ready(1), checks.swarm_inactive("worker1", "worker2"))
 
 
-def _swarm(lab: "Lab") -> Snapshot:
+def _swarm(lab: Cluster) -> Snapshot:
     return lab.reset(swarm=True).wait(checks.nodes_ready(len(lab.nodes)))
 
 
-def _swarm_with_its_networks(lab: "Lab") -> Snapshot:
-    """A node's part of `ingress`, and with it `docker_gwbridge`, comes a second after the node is ready."""
+def _swarm_with_its_networks(lab: Cluster) -> Snapshot:
+    """A node gets its part of `ingress`, and with it `docker_gwbridge`, a second after it is ready."""
     snapshot = _swarm(lab)
     there = "until docker network inspect docker_gwbridge >/dev/null 2>&1; do sleep 0.05; done"
     run_on(list(lab.nodes.values()), there, timeout=30)

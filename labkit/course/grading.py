@@ -1,63 +1,60 @@
-"""Exercises and their grades: what is right, what is missing and why it matters, by looking at the swarm."""
+"""Exercises and their grades: what is right, what is missing, and why it matters, judged by the swarm."""
 
 import contextlib
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from labkit import checks, engine, hint
-from labkit.checks import Verdict
-from labkit.course import progress
-from labkit.course.belongings import belongings
-from labkit.course.exam import state
-from labkit.course.look import Look
-from labkit.deadline import Deadline
-from labkit.errors import LabError, NotSolved
-from labkit.model import Snapshot
+from labkit.cluster.cluster import Cluster
+from labkit.course import exam_state, progress
+from labkit.course.inspector import Inspector
+from labkit.course.user_resources import user_resources
+from labkit.engine.selection import ERRORS
+from labkit.swarm import checks
+from labkit.swarm.checks import Verdict
+from labkit.swarm.model import Snapshot
+from labkit.util.errors import LabError, NotSolved
 
-if TYPE_CHECKING:
-    from labkit.lab import Lab
-
-SETTLE_SECONDS = 5.0  # what has just been done may take the swarm a moment to see
-_MOTION_SECONDS = 60.0  # and longer, where something is under way; a demoted manager tries for 18 s and more
+SETTLE_SECONDS = 5.0  # the swarm may need a moment to see what was just done
+_MOTION_SECONDS = (
+    60.0  # and longer while something is in progress; a demoted manager retries for 18 s and more
+)
 _ON_THE_WAY = {"new", "assigned", "accepted", "preparing", "starting"}  # `ready` is the pause after a failure
 
-Hint = str | Callable[[Look], str]
-"""A step that leads on; one that looks at the swarm says what its state suggests."""
+Hint = str | Callable[[Inspector], str]
+"""The next step; one that inspects the swarm says what its state suggests."""
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """Something to bring about.
+    """Something to achieve.
 
-    `task` says it in one line, `why` what it is good for. `points` yields a verdict for each thing that has
-    to be so, in the order in which one does them; it may end early, after a failing one. A swarm is needed
-    for any of it unless `without_swarm`. `solution` is shown after the last hint, where no cell of a
-    notebook holds it.
+    `task` states it in one line, `why` the reason. `points` yields a verdict for each requirement, in the
+    order a learner meets them; it may end early, after a failing one. All of it needs a swarm, unless
+    `without_swarm`. `solution` is shown after the last hint, when no cell of a notebook holds it.
     """
 
     task: str
-    points: Callable[[Look], Iterator[Verdict]]
+    points: Callable[[Inspector], Iterator[Verdict]]
     why: str
     hints: tuple[Hint, ...]
     without_swarm: bool = False
     solution: str = ""
 
-    def look(self, look: Look) -> tuple[Verdict, ...]:
-        """The verdicts of one look. What cannot be asked, because a node is off, is a failing verdict."""
-        if not self.without_swarm and (lost := checks.no_view(look.snapshot)) is not None:
+    def grade(self, inspector: Inspector) -> tuple[Verdict, ...]:
+        """The verdicts of one inspection. What cannot be asked because a node is off is a failing verdict."""
+        if not self.without_swarm and (lost := checks.no_view(inspector.snapshot)) is not None:
             return (lost,)
         try:
-            found = tuple(self.points(look))
-        except (LabError, *engine.ERRORS) as error:
-            found = (Verdict(False, f"the lab does not answer: {str(error).splitlines()[0]}"),)
+            found = tuple(self.points(inspector))
+        except (LabError, *ERRORS) as error:
+            found = (Verdict(False, f"the lab does not answer: {str(error).partition(chr(10))[0]}"),)
         return found or (Verdict(False, "there is nothing to grade yet"),)
 
 
 @dataclass(frozen=True)
 class Grade:
-    """How an exercise stands; a notebook shows it point by point. `after` says how to go on."""
+    """The state of an exercise; a notebook shows it point by point. `after` says how to go on."""
 
     name: str
     points: tuple[Verdict, ...]
@@ -78,22 +75,23 @@ class Grade:
         return "\n".join([head, *(f"  {point}" for point in self.points), why, *filter(None, [self.after])])
 
 
-def grade(lab: "Lab", name: str, exercise: Exercise, settle: float = SETTLE_SECONDS) -> Grade:
-    """Grade an exercise; while it is not solved, look again for `settle` seconds. Nothing is recorded.
+def grade(lab: Cluster, name: str, exercise: Exercise, settle: float = SETTLE_SECONDS) -> Grade:
+    """Grade an exercise; while it is not solved, try again for `settle` seconds. Nothing is recorded.
 
-    With `settle`, a swarm in motion is given more time.
+    Unless `settle` is 0, a swarm in motion gets more time.
     """
-    soon, late = Deadline(settle), Deadline(max(settle, _MOTION_SECONDS) if settle else 0)
+    soon = lab.context.deadline(settle)
+    late = lab.context.deadline(max(settle, _MOTION_SECONDS) if settle else 0)
     for _ in late.attempts(every=0.25):
-        look = Look(lab)
-        found = Grade(name, exercise.look(look), exercise.why)
-        if found or (soon.passed and not _in_motion(look.snapshot)):
+        inspector = Inspector(lab)
+        found = Grade(name, exercise.grade(inspector), exercise.why)
+        if found or (soon.passed and not _in_motion(inspector.snapshot)):
             break
     return found
 
 
 def _in_motion(snapshot: Snapshot) -> bool:
-    """Whether managers elect, tasks start, or nodes are on the way to ready or down, or to another role."""
+    """Whether managers hold an election, tasks start, or nodes change their status or role."""
     return (
         snapshot.quorum is False
         or any(task.wanted and task.state in _ON_THE_WAY for task in snapshot.tasks)
@@ -104,7 +102,7 @@ def _in_motion(snapshot: Snapshot) -> bool:
     )
 
 
-def check(lab: "Lab", name: str, exercise: Exercise) -> Grade:
+def check(lab: Cluster, name: str, exercise: Exercise) -> Grade:
     """Grade an exercise and record it. Raises NotSolved with every point, and why it matters."""
     found = grade(lab, name, exercise)
     keep(lab, found)
@@ -112,48 +110,38 @@ def check(lab: "Lab", name: str, exercise: Exercise) -> Grade:
         raise NotSolved(
             f"{name} is not solved yet",
             evidence=[*(str(point) for point in found.points), f"Why it matters: {exercise.why}"],
-            next_step=f'lab.hint("{name}") for a hint, or {hint.command("hint", name, lab=lab.name)}',
+            next_step=f'lab.hint("{name}") for a hint, or {lab.context.hint("hint", name)}',
         )
     return found
 
 
-def keep(lab: "Lab", found: Grade) -> None:
-    """Record a grade; with a scenario that is solved what is in the lab then, which nobody needs any more."""
+def keep(lab: Cluster, found: Grade) -> None:
+    """Record a grade; for a solved scenario also what is in the lab then: nobody needs it any more."""
     detail: dict[str, Any] = {"points": [str(point) for point in found.points]}
-    if found and found.name.startswith(state.PREFIX):
-        detail["there"] = belongings(lab)
-    note("exercise", found.name, ok=found.solved, **detail)
+    if found and found.name.startswith(exam_state.PREFIX):
+        detail["there"] = user_resources(lab)
+    progress.of(lab).note("exercise", found.name, ok=found.solved, **detail)
 
 
-def next_hint(lab: "Lab", name: str, exercise: Exercise) -> str:
-    """The next hint to an exercise; after the last one the solution, or where it is. Recorded.
+def next_hint(lab: Cluster, name: str, exercise: Exercise) -> str:
+    """The next hint for an exercise; after the last one the solution, or where it is. Recorded.
 
     Raises LabError while an exam runs.
     """
-    if name.startswith(state.PREFIX) and state.exam():
+    if name.startswith(exam_state.PREFIX) and exam_state.exam(lab):
         raise LabError("there are no hints while an exam runs", next_step="docker service ps --no-trunc")
-    given = progress.hints_given(name)
+    journal = progress.of(lab)
+    given = journal.hints_given(name)
     if given >= len(exercise.hints) and exercise.solution:
-        note("solution", name)
+        journal.note("solution", name)
         return f"That was the last hint. A solution:\n\n{exercise.solution}"
     if given >= len(exercise.hints):
         return "That was the last hint. A solution is in the folded cell below: click to unfold it."
     step = exercise.hints[given]
     if callable(step):
-        with contextlib.suppress(LabError, *engine.ERRORS):
-            step = step(Look(lab))
+        with contextlib.suppress(LabError, *ERRORS):
+            step = step(Inspector(lab))
     if callable(step):
-        step = "the lab does not answer now; first look at what runs: docker node ls"
-    note("hint", name, step=given + 1)
+        step = "the lab does not answer now; first check what runs: docker node ls"
+    journal.note("hint", name, step=given + 1)
     return f"Hint {given + 1} of {len(exercise.hints)}: {step}"
-
-
-def note(kind: progress.Kind, name: str, ok: bool = True, **detail: Any) -> None:
-    """Record it; where that is impossible say so, and let the learner go on."""
-    try:
-        progress.record(kind, name, ok, **detail)
-    except LabError as error:
-        print(error.story(), file=sys.stderr)
-
-
-Exercises = Mapping[str, Exercise]

@@ -4,14 +4,15 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit.course import grading, pick
+from labkit.cluster.cluster import Cluster
+from labkit.course import pick, progress
 
 _FOLDER = Path(__file__).parent / "quizzes"
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question with its choices; `answer` is the index of the right one, `why` explains it."""
+    """A question with its choices; `answer` is the index of the right choice, `why` explains it."""
 
     ask: str
     choices: tuple[str, ...]
@@ -28,8 +29,8 @@ def load(chapter: str) -> tuple[Question, ...]:
     )
 
 
-def answer(chapter: str, number: int, choice: int) -> bool:
-    """Record the choice (an index) for a question (counted from 1); whether it is right."""
+def answer(lab: Cluster, chapter: str, number: int, choice: int) -> bool:
+    """Record the choice (an index) for a question (counted from 1); return whether it is right."""
     right = load(chapter)[number - 1].answer == choice
-    grading.note("quiz", f"{chapter}.{number}", ok=right, choice=choice + 1)
+    progress.of(lab).note("quiz", f"{chapter}.{number}", ok=right, choice=choice + 1)
     return right

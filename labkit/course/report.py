@@ -5,10 +5,11 @@ import time
 from collections import Counter
 from typing import Any
 
-from labkit.console import table
-from labkit.course import chapters, exercises, progress, quiz
-from labkit.course.exam import state
-from labkit.model import Json
+from labkit.course import chapters, exam_state, exercises, progress, quiz
+from labkit.course.exam import registry
+from labkit.swarm.model import Json
+from labkit.util.console import table
+from labkit.util.text import counted
 
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -24,6 +25,7 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
 """
 
 _EXAM = ("EXAM", "TIME", "SCORE", "SCENARIOS")
+_HIDDEN = "hidden during an exam"
 
 
 def summary() -> dict[str, Any]:
@@ -32,16 +34,22 @@ def summary() -> dict[str, Any]:
     An exercise has `name`, `task`, `solved` (seconds of the epoch, or null), `tries`, `hints` (given),
     `solution` (whether it was run). A quiz has `right` and `answered` by the last answers, and `questions`.
     An exam has `started` (seconds of the epoch), `minutes`, `seed`, `scenarios` (each with `name`, and
-    `solved`, null where it was not graded), `score` (how many were solved in time) and `over`.
+    `solved`, null where it was not graded), `score` (how many were solved in time) and `over`. While an exam
+    runs, the names of scenarios that it has not graded are null.
     """
     entries = progress.records()
     count = Counter((entry.kind, entry.name) for entry in entries)
     solved = progress.solved()
     answers = {entry.name: entry.ok for entry in entries if entry.kind == "quiz"}
+    exams, now = exam_state.exams(), time.time()
+    hidden = {name for exam in exams if not exam.over(now) for name in registry.hidden(exam)}
+
+    def shown(name: str) -> str | None:
+        return None if name in hidden else name
 
     def exercise(name: str, task: str) -> dict[str, Any]:
         return {
-            "name": name,
+            "name": shown(name),
             "task": task,
             "solved": solved[name].moment if name in solved else None,
             "tries": count["exercise", name],
@@ -58,9 +66,7 @@ def summary() -> dict[str, Any]:
             {
                 "name": name,
                 "begun": count["chapter", name],
-                "exercises": [
-                    exercise(task, found.task) for task, found in exercises.of_chapter(chapter.key).items()
-                ],
+                "exercises": [exercise(task, asked) for task, asked in exercises.tasks(chapter.key).items()],
                 "quiz": of_quiz(chapter.key),
             }
             for name, chapter in chapters.CHAPTERS.items()
@@ -71,18 +77,18 @@ def summary() -> dict[str, Any]:
                 "minutes": exam.minutes,
                 "seed": exam.seed,
                 "scenarios": [
-                    {"name": name, "solved": exam.marks[name][0] if name in exam.marks else None}
+                    {"name": shown(name), "solved": exam.marks[name][0] if name in exam.marks else None}
                     for name in exam.names
                 ],
                 "score": exam.score,
-                "over": exam.over(time.time()),
+                "over": exam.over(now),
             }
-            for exam in state.exams()
+            for exam in exams
         ],
     }
 
 
-def words(found: Json) -> str:
+def render(found: Json) -> str:
     """A `summary` as tables for a terminal."""
     rows = [
         (
@@ -109,15 +115,16 @@ def tables(found: Json) -> str:
     """A `summary` as HTML, for a page or a widget."""
     parts = []
     for chapter in found["chapters"]:
-        quiz_ = chapter["quiz"]
+        answers = chapter["quiz"]
         rows = "".join(
-            f"<tr><td>{_mark(entry)} {_said(entry)}</td><td>{html.escape(entry['name'])}</td>"
+            f"<tr><td>{_mark(entry)} {_when(entry)}</td><td>{html.escape(entry['name'] or _HIDDEN)}</td>"
             f"<td>{html.escape(entry['task'])}</td><td>{_effort(entry)}</td></tr>"
             for entry in chapter["exercises"]
         )
         parts.append(
             f"<h2>{html.escape(chapter['name'])}</h2>"
-            f"<p>Quiz: {quiz_['right']} of {quiz_['questions']} right, {quiz_['answered']} answered.</p>"
+            f"<p>Quiz: {answers['right']} of {answers['questions']} right, "
+            f"{answers['answered']} answered.</p>"
             "<table><thead><tr><th>State</th><th>Exercise</th><th>Task</th><th>Effort</th></tr></thead>"
             f"<tbody>{rows}</tbody></table>"
         )
@@ -134,8 +141,9 @@ def tables(found: Json) -> str:
 def _row(exam: Json) -> tuple[str, str, str, str]:
     """An exam in the columns of _EXAM."""
     marks = {True: "✓", False: "✗", None: "·"}
-    names = " ".join(
-        f"{marks[entry['solved']]} {entry['name'].removeprefix(state.PREFIX)}" for entry in exam["scenarios"]
+    names = ", ".join(
+        f"{marks[entry['solved']]} {(entry['name'] or f'scenario {number}').removeprefix(exam_state.PREFIX)}"
+        for number, entry in enumerate(exam["scenarios"], start=1)
     )
     score = f"{exam['score']} of {len(exam['scenarios'])}" + ("" if exam["over"] else ", under way")
     return _day(exam["started"]), f"{exam['minutes']:g} minutes", score, names
@@ -147,7 +155,7 @@ def _mark(entry: Json) -> str:
     return "◐" if entry["solution"] else "✓"
 
 
-def _said(entry: Json) -> str:
+def _when(entry: Json) -> str:
     return "not yet" if entry["solved"] is None else _day(entry["solved"])
 
 
@@ -156,9 +164,9 @@ def _day(moment: float) -> str:
 
 
 def _effort(entry: Json) -> str:
-    told = [
-        (entry["tries"], "checked {}×"),
-        (entry["hints"], "{} hints"),
+    parts = [
+        (entry["tries"], f"checked {entry['tries']}×"),
+        (entry["hints"], counted(entry["hints"], "hint")),
         (entry["solution"], "solution run"),
     ]
-    return ", ".join(words.format(count) for count, words in told if count)
+    return ", ".join(part for wanted, part in parts if wanted)

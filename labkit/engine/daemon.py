@@ -1,33 +1,28 @@
-"""A Docker engine that labkit runs in the background itself, where no systemd does it.
+"""A Docker engine that labkit itself runs in the background, on hosts without systemd.
 
 Its pid and log are in labkit's state folder, under `engine/`. Linux only.
 """
 
+import contextlib
 import os
 import select
 import signal
 import socket
-import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from labkit import hint, system
-from labkit.engine.choice import forget
+from labkit.engine.endpoints import Endpoint
 from labkit.engine.find import ask
-from labkit.engine.places import Endpoint
-from labkit.errors import EngineNotFound, EngineUnsuitable
-from labkit.state import state_dir
-
-Say = Callable[[str], None]
+from labkit.util import background, command_hint, packages
+from labkit.util.console import Say
+from labkit.util.errors import EngineNotFound, EngineUnsuitable
+from labkit.util.paths import state_dir
 
 RUN = Path("/var/run")
 START_SECONDS = 60.0
-STOP_SECONDS = 60.0  # dockerd gives its containers 15 s of these
+STOP_SECONDS = 60.0  # of which dockerd gives its containers 15 s
 _POLL_SECONDS = 0.1
-
-# Kept, because a collected Popen whose process still runs warns about it; ours outlives labkit on purpose.
-_children: list[subprocess.Popen[bytes]] = []
 
 
 def folder() -> Path:
@@ -40,13 +35,13 @@ def folder() -> Path:
 def start(say: Say, *, command: Sequence[str] = ("dockerd",), run: Path = RUN) -> None:
     """Start dockerd in the background and return when it answers on `run`/docker.sock.
 
-    What a killed engine left there is cleared first, if it is provably stale. An engine that is just
-    starting is waited for. Raises `EngineNotFound`, with the log's last lines, when dockerd exits or does
-    not answer within 60 s.
+    Removes what a killed engine left there first, if it's provably stale. If an engine is already starting,
+    waits for that one. Raises `EngineNotFound`, with the log's last lines, if dockerd exits or doesn't
+    answer within 60 s.
     """
     pid = live_pid(run / "docker.pid", "dockerd")
     if pid is not None:
-        say(f"dockerd is starting already (pid {pid}); waiting for it")
+        say(f"dockerd is already starting (pid {pid}); waiting for it")
         _wait_until_it_answers(pid, run)
         return
     clear_stale(say, run)
@@ -57,40 +52,38 @@ def start(say: Say, *, command: Sequence[str] = ("dockerd",), run: Path = RUN) -
 def stop(say: Say) -> None:
     """Stop the engine that labkit started in the background; leave any other one alone, and say so.
 
-    Raises `EngineUnsuitable` when it still runs 60 s after it was asked to stop.
+    Raises `EngineUnsuitable` if it's still running 60 s after SIGTERM.
     """
     pid_file = folder() / "dockerd.pid"
     pid = live_pid(pid_file, "dockerd")
     if pid is None:
         pid_file.unlink(missing_ok=True)
-        say("labkit runs no Docker engine in the background; nothing to stop")
+        say("nothing to stop: labkit isn't running a Docker engine in the background")
         return
-    os.kill(pid, signal.SIGTERM)
+    with contextlib.suppress(ProcessLookupError):  # it has just exited by itself
+        os.kill(pid, signal.SIGTERM)
     if not _exits(pid, STOP_SECONDS):
         raise EngineUnsuitable(
-            f"dockerd (pid {pid}) still runs {STOP_SECONDS:.0f} s after SIGTERM",
-            evidence=system.tail(_log()),
+            f"dockerd (pid {pid}) is still running {STOP_SECONDS:.0f} s after SIGTERM",
+            evidence=packages.tail(_log()),
             next_step=f"kill -9 {pid}",
         )
-    pid_file.unlink()
-    for child in _children:
-        child.poll()  # reaps it, when this very process started it
-    forget()
+    pid_file.unlink(missing_ok=True)
     say(f"stopped dockerd (pid {pid})")
 
 
 def clear_stale(say: Say, run: Path = RUN) -> None:
-    """Remove what a killed engine left in `run` and would stop a new one: nothing that may be in use.
+    """Remove what a killed engine left in `run` that would keep a new one from starting, unless it's in use.
 
-    A pid file is stale when its process is gone or its number belongs to another program by now (dockerd
-    and its containerd refuse to start while *any* process has that number). A socket is stale when it
-    refuses connections (dockerd connects to /var/run/containerd's as soon as that file exists).
+    A pid file is stale if its process is gone or the pid now belongs to another program (dockerd and its
+    containerd refuse to start while *any* process has that pid). A socket is stale if it refuses
+    connections (dockerd connects to /var/run/containerd's as soon as that file exists).
     """
     pid_files = {run / "docker.pid": "dockerd", run / "docker/containerd/containerd.pid": "containerd"}
     for file, program in pid_files.items():
         if file.exists() and live_pid(file, program) is None:
             file.unlink()
-            say(f"removed {file}: its {program} is gone")
+            say(f"removed {file}: its {program} is no longer running")
     for file in (
         run / "docker.sock",
         run / "docker/containerd/containerd.sock",
@@ -98,18 +91,18 @@ def clear_stale(say: Say, run: Path = RUN) -> None:
     ):
         if file.is_socket() and _refuses(file):
             file.unlink()
-            say(f"removed {file}: nothing listens there")
+            say(f"removed {file}: nothing is listening on it")
 
 
 def live_pid(pid_file: Path, program: str) -> int | None:
-    """Return the pid in `pid_file` if a process of that number runs and really is `program`."""
+    """Return the pid in `pid_file` if that process is running and really is `program`."""
     try:
         pid = int(pid_file.read_text())
         status = Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError, ValueError):  # no file, no process, no number in it
         return None
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-    is_dead = fields["State"][0] in "ZX"  # a zombie keeps its number and name until it is waited for
+    is_dead = fields["State"][0] in "ZX"  # a zombie keeps its pid and name until its parent reaps it
     return pid if fields["Name"] == program and not is_dead else None
 
 
@@ -118,44 +111,37 @@ def _log() -> Path:
 
 
 def _spawn(command: Sequence[str]) -> int:
-    with _log().open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,  # a Ctrl-C in the terminal is not meant for the engine
-            close_fds=True,  # nor may it hold its starter's pipes open
-        )
-    _children.append(process)
-    (folder() / "dockerd.pid").write_text(f"{process.pid}\n")
-    return process.pid
+    pid = background.spawn_detached(command, _log())
+    (folder() / "dockerd.pid").write_text(f"{pid}\n")
+    return pid
 
 
 def _wait_until_it_answers(pid: int, run: Path) -> int:
-    """Return the pid of the dockerd that answers: usually the given one."""
+    """Return the pid of the dockerd that answers, which is usually the given one."""
     engine = Endpoint(f"unix://{run / 'docker.sock'}", source="background")
     deadline = time.monotonic() + START_SECONDS
     while not isinstance(ask(engine), Endpoint):
         if time.monotonic() > deadline:
             raise _gave_up(f"dockerd (pid {pid}) did not answer within {START_SECONDS:.0f} s")
         if _exits(pid, _POLL_SECONDS):
-            # Somebody else's may have won: Debian's package starts dockerd as it is installed.
+            # Another dockerd may have won: installing Debian's package starts one.
             other = live_pid(run / "docker.pid", "dockerd")
             if other is None:
-                raise _gave_up("dockerd stopped before it answered")
+                raise _gave_up("dockerd exited before it answered")
             pid = other
     return pid
 
 
 def _gave_up(what: str) -> EngineNotFound:
     return EngineNotFound(
-        what, evidence=system.tail(_log()), next_step=f"read {_log()}, then {hint.command('up')} again"
+        what,
+        evidence=packages.tail(_log()),
+        next_step=f"read {_log()}, then {command_hint.command('up')} again",
     )
 
 
 def _exits(pid: int, seconds: float) -> bool:
-    """Watch a process, ours or not, for so long; return whether it is gone."""
+    """Watch a process, ours or not, for up to `seconds`; return whether it has exited."""
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -172,6 +158,6 @@ def _refuses(path: Path) -> bool:
             probe.connect(str(path))
         except ConnectionRefusedError:
             return True
-        except OSError:  # gone meanwhile, not ours to enter, busy: no proof that nobody listens
+        except OSError:  # removed by now, forbidden, or busy: no proof that it's stale
             return False
     return False

@@ -1,41 +1,42 @@
-"""Finds the Docker engine where users have it, and connects to an engine."""
+"""Finds the user's Docker engine and connects to engines."""
 
-import functools
 import math
+import re
 import ssl
 from dataclasses import replace
 
 import docker
 from docker.errors import DockerException
 
-from labkit.engine.machine import next_step, this_machine
-from labkit.engine.places import Endpoint, Failure, candidates, chosen_by_user
+from labkit.engine.endpoints import Endpoint, Failure, candidates, chosen_by_user
+from labkit.engine.host_info import next_step, this_host
 from labkit.engine.tls import Credentials
-from labkit.errors import EngineNotFound, EngineUnsuitable
+from labkit.util.errors import EngineNotFound, EngineUnsuitable
+from labkit.util.text import version_number
 
 MINIMUM_API = "1.41"  # Docker 20.10
 PING_SECONDS = 3
+_VERSION = re.compile(r"\d+(\.\d+)+")
 PERMISSION_DENIED = "permission denied"
 NO_TRUST = "TLS failed"
 
 _REASONS: tuple[tuple[type[OSError], str], ...] = (
     (FileNotFoundError, "no such file"),
     (PermissionError, PERMISSION_DENIED),
-    (ConnectionRefusedError, "refused: no engine listens there"),
+    (ConnectionRefusedError, "connection refused: no engine is listening"),
     (TimeoutError, f"timed out after {PING_SECONDS} s"),
 )
 
 
-@functools.cache
 def own_engine() -> Endpoint:
-    """Return the engine that the user has.
+    """Return the user's engine.
 
     Tried in this order: DOCKER_HOST, the current docker context, /var/run/docker.sock, Docker Desktop,
-    rootless Docker. DOCKER_HOST or DOCKER_CONTEXT, when set, is the only candidate: a user's explicit
-    choice is never silently replaced. The first answer is remembered until `cache_clear()`.
+    rootless Docker. If DOCKER_HOST or DOCKER_CONTEXT is set, it's the only candidate: labkit never
+    silently replaces the user's explicit choice.
 
     Raises `EngineNotFound` with a line of evidence for each place, and `EngineUnsuitable` for an engine
-    that answers and cannot carry a lab.
+    that answers but can't run a lab.
     """
     failures = []
     for candidate in candidates():
@@ -48,7 +49,7 @@ def own_engine() -> Endpoint:
         "no Docker engine answered",
         evidence=[f"{source:<{width}}   {reason}" for source, reason in failures],
         next_step=next_step(
-            this_machine(),
+            this_host(),
             chosen=chosen_by_user(),
             denied=any(failure.reason == PERMISSION_DENIED for failure in failures),
             distrusted=any(failure.reason.startswith(NO_TRUST) for failure in failures),
@@ -57,10 +58,10 @@ def own_engine() -> Endpoint:
 
 
 def connect(engine: Endpoint, timeout: float = 60) -> docker.DockerClient:
-    """Return a new client for an engine that was found; `timeout` in seconds bounds each of its calls."""
+    """Return a new client for an engine that was found; each of its calls may take `timeout` seconds."""
     return docker.DockerClient(
         base_url=engine.url,
-        version=engine.api_version,  # known from `ask`: saves the round trip of a negotiation
+        version=engine.api_version,  # known from `ask`, which saves a round trip
         timeout=math.ceil(timeout),
         tls=_tls(engine),
         use_ssh_client=True,
@@ -68,9 +69,9 @@ def connect(engine: Endpoint, timeout: float = 60) -> docker.DockerClient:
 
 
 def ask(candidate: Endpoint) -> Endpoint | Failure:
-    """Ping an engine, within 3 s; return its endpoint with the API version, or why there was no answer.
+    """Ping an engine, for up to 3 s; return its endpoint with the API version, or why it didn't answer.
 
-    Raises `EngineUnsuitable` when what answers is too old or runs Windows containers.
+    Raises `EngineUnsuitable` if the engine is too old or runs Windows containers.
     """
     try:
         with docker.APIClient(
@@ -80,17 +81,17 @@ def ask(candidate: Endpoint) -> Endpoint | Failure:
             tls=_tls(candidate),
             use_ssh_client=True,
         ) as api:
-            # Not api.ping(): the versions are in the answer's headers, which it throws away.
+            # Not api.ping(), which discards the headers: they hold the versions.
             reply = api.get(f"{api.base_url}/_ping", timeout=PING_SECONDS)
-    except (DockerException, OSError, ValueError) as error:  # requests' own are OSError or ValueError
+    except (DockerException, OSError, ValueError) as error:  # requests' own errors are OSError or ValueError
         return Failure(candidate.source, _reason(error))
     if reply.status_code != 200:
         return Failure(candidate.source, f"answered HTTP {reply.status_code}: {reply.text.strip()}")
     if "Libpod-Api-Version" in reply.headers:
         return Failure(candidate.source, "podman answered; Swarm Lab needs Docker")
     version = reply.headers.get("Api-Version")
-    if version is None:
-        return Failure(candidate.source, "something answered that is no Docker engine")
+    if version is None or not _VERSION.fullmatch(version):
+        return Failure(candidate.source, "what answered is not a Docker engine")
     engine = replace(candidate, api_version=version)
     _require_suitable(engine, reply.headers.get("Ostype", "linux"))
     return engine
@@ -103,16 +104,14 @@ def _require_suitable(engine: Endpoint, containers: str) -> None:
             evidence=["Swarm Lab's nodes are Linux containers"],
             next_step="in Docker Desktop's menu, choose “Switch to Linux containers”",
         )
-    if _number(engine.api_version) < _number(MINIMUM_API):
+    if version_number(engine.api_version) < version_number(MINIMUM_API):
         raise EngineUnsuitable(
             f"the Docker engine at {engine.url} is too old",
-            evidence=[f"it speaks API {engine.api_version}; Swarm Lab needs {MINIMUM_API} (Docker 20.10)"],
-            next_step="update Docker as https://docs.docker.com/engine/install/ says",
+            evidence=[
+                f"it speaks API {engine.api_version}; Swarm Lab needs {MINIMUM_API} or newer (Docker 20.10)"
+            ],
+            next_step="update Docker: https://docs.docker.com/engine/install/",
         )
-
-
-def _number(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
 
 
 def _tls(engine: Endpoint) -> Credentials | bool:
@@ -126,20 +125,22 @@ def _tls(engine: Endpoint) -> Credentials | bool:
 
 
 def _reason(error: BaseException) -> str:
-    """Say why nobody answered; the system's own error lies under several of docker-py's and requests'."""
+    """Say why the engine didn't answer: docker-py and requests wrap the system's error several times."""
     if isinstance(error, DockerException):
         return str(error)
-    while cause := error.__cause__ or error.__context__ or _told_by(error):
+    seen = {id(error)}
+    while (cause := error.__cause__ or error.__context__ or _wrapped(error)) and id(cause) not in seen:
+        seen.add(id(cause))  # two errors may refer to each other
         error = cause
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"{NO_TRUST}: its certificate was refused here: {error.verify_message}"
+        return f"{NO_TRUST}: its certificate is not trusted here: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         said = (error.reason or str(error)).lower().replace("_", " ")
         return f"{NO_TRUST}: {'it refused cert.pem: ' if 'alert' in said else ''}{said}"
     return next((words for kind, words in _REASONS if isinstance(error, kind)), str(error) or repr(error))
 
 
-def _told_by(error: BaseException) -> BaseException | None:
-    """The error that an error was made with: urllib3 has it there, and not always as the cause."""
+def _wrapped(error: BaseException) -> BaseException | None:
+    """The error that an error was constructed with: urllib3 keeps it there, and not always as the cause."""
     last = error.args[-1] if error.args else None
     return last if isinstance(last, BaseException) else None

@@ -1,9 +1,9 @@
-"""TLS to an engine that is reached over TCP: connections that carry an attached process both ways at once.
+"""TLS to an engine over TCP: connections that carry an attached process's data both ways at once.
 
-`ssl.SSLSocket` cannot: OpenSSL allows no reading and writing of one connection at the same time, and
-`unwrap()`, which ends the writing side, reads on and loses the connection when it meets data of the other
-side (APPLICATION_DATA_AFTER_CLOSE_NOTIFY). Here TLS works on memory, under a lock that is never held while
-the network is waited for.
+`ssl.SSLSocket` can't do that: OpenSSL doesn't allow reading and writing a connection at the same time, and
+`unwrap()`, which closes the writing side, loses the connection if the other side still sends data
+(APPLICATION_DATA_AFTER_CLOSE_NOTIFY). Here TLS works in memory, under a lock that is never held while
+waiting for the network.
 """
 
 import contextlib
@@ -26,10 +26,10 @@ _HEADER = 5  # bytes of a TLS record: its type, a version, its length in two (RF
 class TLSSocket(socket.socket):
     """The client's end of a TLS connection; one thread may read while others write or close it.
 
-    It takes over the connected socket `plain`. `shutdown(SHUT_WR)` ends the writing side alone, with TLS's
-    close_notify; `shutdown(SHUT_RDWR)` drops the connection, and other threads meet b"" or an OSError. The
-    end of the input is b"", with close_notify or without. Raises ssl.SSLError, of which
-    ssl.SSLCertVerificationError says that the other side is not trusted.
+    It takes over the connected socket `plain`. `shutdown(SHUT_WR)` closes only the writing side, with TLS's
+    close_notify; `shutdown(SHUT_RDWR)` drops the connection, and other threads get b"" or an OSError. The
+    end of the input is b"", with or without close_notify. Raises ssl.SSLError; its subclass
+    ssl.SSLCertVerificationError means that the other side isn't trusted.
     """
 
     def __init__(self, plain: socket.socket, context: ssl.SSLContext, server_hostname: str | None) -> None:
@@ -38,10 +38,10 @@ class TLSSocket(socket.socket):
         self.settimeout(timeout)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
-        self._early = b""  # decrypted before it was asked for
-        self._state = threading.Lock()  # of all of these
-        self._header, self._due = b"", 0  # of the record that comes in: what is there, what its body lacks
-        self._sending = threading.Lock()  # what is encrypted first has to be sent first
+        self._early = b""  # decrypted, but not read yet
+        self._state = threading.Lock()  # guards all of the above
+        self._header, self._due = b"", 0  # of the incoming record: its header so far, the rest of its body
+        self._sending = threading.Lock()  # data must be sent in the order in which it was encrypted
         try:
             self._shake_hands()
         except BaseException:
@@ -55,14 +55,16 @@ class TLSSocket(socket.socket):
             except ssl.SSLWantReadError:
                 pass
             finally:
-                super().sendall(self._outgoing.read())  # that this side does not trust the other, too
+                super().sendall(
+                    self._outgoing.read()
+                )  # includes the alert if this side doesn't trust the other
             self._receive()
 
     def _receive(self) -> None:
-        """Wait for what the network brings; never for more than the record of TLS that is under way.
+        """Wait for data from the network, but never for more than the current TLS record.
 
-        So a poll still sees the next one: an engine that ends a stream says so in a record, and may go on
-        without closing the connection.
+        This way, a poll still sees the next record: an engine ends a stream with a record of its own and may
+        keep the connection open.
         """
         data = super().recv(self._due or _HEADER - len(self._header))
         if self._due:
@@ -78,7 +80,7 @@ class TLSSocket(socket.socket):
                 self._incoming.write_eof()
 
     def _decrypted(self, size: int) -> bytes | None:
-        """What has come: up to `size` bytes, none at the end of the input; None while there is nothing."""
+        """Up to `size` bytes that have arrived, b"" at the end of the input; None if there's nothing yet."""
         try:
             return self._tls.read(size)
         except ssl.SSLWantReadError:
@@ -123,9 +125,11 @@ class TLSSocket(socket.socket):
     def _close_notify(self) -> None:
         with self._sending:
             with self._state:
-                while data := self._decrypted(_CHUNK):  # unwrap must not meet it
+                while data := self._decrypted(_CHUNK):  # unwrap must not find it
                     self._early += data
-                with contextlib.suppress(ssl.SSLWantReadError):  # it sends, then looks for the other's
+                with contextlib.suppress(
+                    ssl.SSLWantReadError
+                ):  # it has sent ours, then looks for the other side's
                     self._tls.unwrap()
                 encrypted = self._outgoing.read()
             super().sendall(encrypted)
@@ -137,7 +141,7 @@ class TLSSocket(socket.socket):
 
 
 class _Context(ssl.SSLContext):
-    def wrap_socket(  # type: ignore[override]  # all that urllib3 asks of it is a socket
+    def wrap_socket(  # type: ignore[override]  # urllib3 only needs a socket
         self, sock: socket.socket, *_args: Any, server_hostname: str | None = None, **_options: Any
     ) -> TLSSocket:
         return TLSSocket(sock, self, server_hostname)
@@ -153,11 +157,11 @@ class _Adapter(HTTPAdapter):
 
 
 class Credentials(TLSConfig):
-    """Certificates and key for an engine. Clients that are made with it connect by `TLSSocket`."""
+    """Certificates and key for an engine. Clients that use them connect through `TLSSocket`."""
 
     def configure_client(self, client: "APIClient") -> None:
         super().configure_client(client)
-        # A proxy has no business here, and REQUESTS_CA_BUNDLE would take the place of the engine's CA.
+        # Ignore proxies, and REQUESTS_CA_BUNDLE, which would replace the engine's CA.
         client.trust_env = False
         context = _Context(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = bool(self.verify)

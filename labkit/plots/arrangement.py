@@ -4,22 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from labkit.model import Engine, Node, Service, Snapshot, Task
-from labkit.plots.lettering import natural
-from labkit.reasons import why_it_failed, why_it_waits
+from labkit.swarm.model import Engine, Node, Service, Snapshot, Task
+from labkit.swarm.reasons import why_it_failed, why_it_waits
+from labkit.util.text import natural
 
 LONGEST = 12  # tiles in a column; with more, one tile stands for the tasks of a service that are alike
-LOST = ("off", "frozen", "no answer")  # machines that do not take part, though they might
+LOST = ("off", "frozen", "no answer")  # nodes that do not take part, though they might
 _FAILED = ("failed", "rejected")
 _ENDED = ("complete", "shutdown", "remove", *_FAILED)
-_MACHINES = {"exited": "off", "dead": "off", "created": "off", "paused": "frozen"}
-_UPDATES = {
-    "completed": "updated",
-    "paused": "update paused",
-    "rollback_started": "rolling back",
-    "rollback_paused": "rollback paused",
-    "rollback_completed": "rolled back",
-}
+_CONDITIONS = {"exited": "off", "dead": "off", "created": "off", "paused": "frozen"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +28,7 @@ class Tile:
     count: int = 1
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """The tile in words: `web.3 starting (web:2)`."""
         return " ".join(filter(None, [self.label, self.state, self.image and f"({self.image})"]))
 
@@ -53,8 +46,9 @@ class Failures:
 class Column:
     """A node. `role`: `manager`, `worker` or empty; `part`: leader, reachable, unreachable or empty.
 
-    `status` is what the swarm says (ready, down, …; empty when it does not know the node), `machine` what is
-    known from outside: `off`, `frozen`, `in no swarm`, `locked`, …; empty for one that is on and takes part.
+    `status` is what the swarm says (ready, down, …; empty when it does not know the node). `condition` is
+    what is known from outside: `off`, `frozen`, `in no swarm`, `locked`, …; empty for one that is on and
+    takes part.
     """
 
     name: str
@@ -62,7 +56,7 @@ class Column:
     part: str
     status: str
     availability: str
-    machine: str
+    condition: str
     tiles: tuple[Tile, ...] = ()
     failures: tuple[Failures, ...] = ()
 
@@ -78,7 +72,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Entry:
-    """A service: how many of its tasks run, how many are wanted, and its last update."""
+    """A service: how many of its tasks run, how many are wanted, and the state of its last update."""
 
     name: str
     image: str
@@ -137,27 +131,27 @@ def _column(
     complete: bool,
 ) -> Column:
     """`complete`: the swarm has told all its nodes, so one without an entry is not in its list."""
-    machine = machine_words(engine, member=node is not None)
+    condition = describe_engine(engine, member=node is not None)
     if node is None:
         known = engine is not None and engine.swarm == "active"
         if known and complete:
             return Column(name, "", "", "", "", "not in the list")
         role = ("manager" if engine.manager else "worker") if engine and known else ""
-        return Column(name, role, "", "", "", machine)
+        return Column(name, role, "", "", "", condition)
     return Column(
-        name, node.role, node.manager_status, node.status, node.availability, machine, tiles, failures
+        name, node.role, node.manager_status, node.status, node.availability, condition, tiles, failures
     )
 
 
-def machine_words(engine: Engine | None, *, member: bool = True) -> str:
-    """What a lab node is, seen from outside; empty when it is on and in a swarm.
+def describe_engine(engine: Engine | None, *, member: bool = True) -> str:
+    """How a lab node is, seen from outside; empty when it is on and in a swarm.
 
     `member`: whether the swarm lists it.
     """
     if engine is None:
         return ""
-    if engine.container in _MACHINES:
-        return _MACHINES[engine.container]
+    if engine.container in _CONDITIONS:
+        return _CONDITIONS[engine.container]
     match engine.swarm:
         case "active":
             return ""
@@ -248,5 +242,5 @@ def _entry(snapshot: Snapshot, service: Service, tasks: list[Task]) -> Entry:
         running=len(snapshot.running(service.name)),
         wanted=len({task.node for task in wanted}) if service.replicas is None else service.replicas,
         mode=mode,
-        update=_UPDATES.get(service.update, service.update),
+        update=service.update,
     )

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from labkit.plots.lettering import counted, fit, listed, natural
+from labkit.plots.lettering import fit
 from labkit.plots.picture import Picture
 from labkit.plots.theme import LIGHT, Theme
+from labkit.util.text import counted, listed, natural
 
 _WIDTH, _MARGIN, _LEFT, _BARS = 620.0, 16.0, 140.0, 250.0  # points; `bars`: the longest
 _ROW, _ROWS = 44.0, 24

@@ -1,7 +1,6 @@
-"""Words in pictures: how wide they are, how they are shortened, how lists and numbers read."""
+"""Words in pictures: how wide they are, and how they are shortened."""
 
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 
 from matplotlib.font_manager import FontProperties, findfont, get_font
@@ -51,18 +50,3 @@ def wrap(words: str, width: float, size: float, *, lines: int) -> list[str]:
         else:
             found.append(word)
     return [fit(line, width, size) for line in found]
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """A key for sorting names as people count: worker2 before worker10."""
-    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
-
-
-def listed(names: Sequence[str]) -> str:
-    """`a, b and c`."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 task`, `2 tasks`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"

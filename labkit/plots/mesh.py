@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from labkit.plots.lettering import counted, fit, listed, natural
+from labkit.observe.traffic.answers import Answer
+from labkit.plots.lettering import fit
 from labkit.plots.picture import Picture
 from labkit.plots.theme import LIGHT, Paint, Theme, node_paints
-from labkit.traffic import Answer
+from labkit.util.text import counted, listed, natural
 
 _WIDTH, _MARGIN, _LEFT = 780.0, 16.0, 120.0  # points
 _LOST = 92.0  # the column of requests without an answer

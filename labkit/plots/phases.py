@@ -1,16 +1,16 @@
-"""The phases of a task's life by their form, and not by colour alone: lines, thin, full, empty bars."""
+"""The phases of a task's history by their form, and not by colour alone: lines, thin, full, empty bars."""
 
 from collections.abc import Sequence
 
-from labkit.model import Task
 from labkit.plots.lettering import width_of
 from labkit.plots.picture import Box, Picture
 from labkit.plots.theme import Paint
+from labkit.swarm.model import Task
 
 _HEIGHTS = {"preparing": 0.25, "starting": 0.5}  # of a lane; a task grows until it runs
 
 
-def phase_words(kind: str, task: Task, with_image: bool) -> list[str]:
+def describe_phase(kind: str, task: Task, with_image: bool) -> list[str]:
     """What a bar may say, the longest first."""
     match kind:
         case "running":

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from labkit.model import Snapshot
 from labkit.plots.arrangement import LOST, Arrangement, Column, Entry, Waiting, arrange
-from labkit.plots.lettering import counted, fit, width_of
-from labkit.plots.narration import NOTES, narrate, title
+from labkit.plots.lettering import fit, width_of
 from labkit.plots.picture import Box, Picture
+from labkit.plots.placement_text import NOTES, narrate, title
 from labkit.plots.theme import LIGHT, Paint, Theme, paints_of
 from labkit.plots.tiles import draw_tiles
+from labkit.swarm.model import Snapshot
+from labkit.swarm.reasons import label_of_update
+from labkit.util.text import counted
 
 _MARGIN, _GAP, _PAD = 16.0, 10.0, 9.0  # points, as all lengths here
 _WIDTH = 660.0
@@ -122,7 +124,7 @@ def _draw_services(
         colour = picture.theme.warn if short else picture.theme.ink
         after = left + 24 + width_of(name, 12, bold=True)
         picture.write(after, top + 14, count, colour=colour, bold=short)
-        words = " · ".join(filter(None, [entry.image, entry.mode, entry.update]))
+        words = " · ".join(filter(None, [entry.image, entry.mode, label_of_update(entry.update)]))
         picture.write(left + 16, top + 28, fit(words, room, 10.5), size=10.5, colour=picture.theme.muted)
     picture.boxes(marks, fill=[paints[entry.name].fill for entry in shown], radius=2)
     if len(shown) < len(entries):
@@ -143,10 +145,10 @@ def _draw_panels(picture: Picture, layout: _Layout, plan: Arrangement) -> None:
 
 
 def _draw_head(picture: Picture, left: float, layout: _Layout, column: Column) -> None:
-    """Name, role and status at the left; at the right what the machine, the Raft and the operator say."""
+    """Name, role and status at the left; at the right what the engine, the Raft and the operator say."""
     theme, top = picture.theme, layout.board
     status, colour = _status(column, theme)
-    aside = f"✗ {column.machine}" if column.status and column.machine else ""
+    aside = f"✗ {column.condition}" if column.status and column.condition else ""
     part = {"leader": "★ leader", "unreachable": "✗ unreachable"}.get(column.part, column.part)
     availability = column.availability
     rows = (
@@ -178,16 +180,16 @@ def _status(column: Column, theme: Theme) -> tuple[str, str]:
             return "✓ ready", theme.good
         case "down":
             return "✗ down", theme.bad
-        case "" if column.machine in LOST:
-            return f"✗ {column.machine}", theme.bad
+        case "" if column.condition in LOST:
+            return f"✗ {column.condition}", theme.bad
         case "":
-            return column.machine or "on", theme.muted
+            return column.condition or "on", theme.muted
         case other:
             return f"? {other}", theme.warn
 
 
 def _away(column: Column) -> bool:
-    return column.status != "ready" and not (column.status == "" and column.machine == "")
+    return column.status != "ready" and not (column.status == "" and column.condition == "")
 
 
 def _draw_failures(picture: Picture, left: float, layout: _Layout, column: Column) -> None:

@@ -4,8 +4,8 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from labkit.model import Snapshot
-from labkit.plots.lettering import natural
+from labkit.swarm.model import Snapshot
+from labkit.util.text import natural
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,25 @@
-"""The timeline: what each task did during a film, how many ran, and what caused it."""
+"""The timeline: what each task did during a recording, how many ran, and what caused it."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from labkit.film import Film
-from labkit.healing import Cause, Dip, causes, dips
-from labkit.history import Count, Life, blind, counts, lives
-from labkit.plots.film_words import cause_words, describe_timeline, dip_words, nothing_words, title_words
-from labkit.plots.lettering import counted, fit, natural, width_of
-from labkit.plots.phases import draw_failure, draw_phase, phase_words
+from labkit.observe.recording import Recording
+from labkit.observe.recovery import Cause, Outage, causes, outages
+from labkit.observe.task_history import Count, TaskHistory, blind, counts, task_histories
+from labkit.plots.lettering import fit, width_of
+from labkit.plots.phases import describe_phase, draw_failure, draw_phase
 from labkit.plots.picture import Picture
 from labkit.plots.rows import Row, bars, choose_rows
 from labkit.plots.theme import LIGHT, Paint, Theme, node_paints, service_paints
+from labkit.plots.timeline_text import (
+    describe_cause,
+    describe_nothing,
+    describe_outage,
+    describe_timeline,
+    title_of,
+)
+from labkit.util.text import counted, natural
 
 __all__ = ["describe_timeline", "timeline"]
 
@@ -30,30 +37,30 @@ class _Drawing:
 
     picture: Picture
     theme: Theme
-    film: Film
+    recording: Recording
     nodes: dict[str, Paint]
     services: dict[str, Paint]
 
     def x(self, moment: float) -> float:
         """From a moment to points."""
-        length = max(self.film.end - self.film.start, 0.1)
-        return _LEFT + (_RIGHT - _LEFT) * min(max((moment - self.film.start) / length, 0), 1)
+        length = max(self.recording.end - self.recording.start, 0.1)
+        return _LEFT + (_RIGHT - _LEFT) * min(max((moment - self.recording.start) / length, 0), 1)
 
 
-def timeline(film: Film, *, theme: Theme = LIGHT) -> Picture:
-    """Draw a film as a Gantt chart: a row for each slot, its tasks' bars in their nodes' colours.
+def timeline(recording: Recording, *, theme: Theme = LIGHT) -> Picture:
+    """Draw a recording as a Gantt chart: a row for each slot, its tasks' bars in their nodes' colours.
 
-    Above it the running count of each service against the desired one, with dips and healings in seconds;
-    numbered lines for what caused them, with a key. Beyond 30 slots, those in which something happened.
+    Above it the running count of each service against the desired one, with outages in seconds; numbered
+    lines for what caused them, with a key. Beyond 30 slots, those in which something happened.
     """
-    everyone = lives(film)
-    if not everyone:
-        picture = Picture(_WIDTH, 70, describe_timeline(film), theme=theme)
-        picture.write(16, 28, nothing_words(film).rstrip("."), size=15, bold=True)
+    histories = task_histories(recording)
+    if not histories:
+        picture = Picture(_WIDTH, 70, describe_timeline(recording), theme=theme)
+        picture.write(16, 28, describe_nothing(recording).rstrip("."), size=15, bold=True)
         return picture
-    rows, hidden = choose_rows(everyone, _ROWS, slack=0.02 * (film.end - film.start))
-    steps, more_services = _choose_services(counts(film))
-    reported, found = causes(film), dips(film)
+    rows, hidden = choose_rows(histories, _ROWS, slack=0.02 * (recording.end - recording.start))
+    steps, more_services = _choose_services(counts(recording))
+    reported, found = causes(recording), outages(recording)
     shown = reported[:_CAUSES]
     lane = 16.0 if len(rows) <= 16 else 12.0
     strips_top = 70.0 if shown else 48.0
@@ -69,24 +76,28 @@ def timeline(film: Film, *, theme: Theme = LIGHT) -> Picture:
         )
     height = key + 20 * (len(shown) + len(notes)) + 30
 
-    picture = Picture(_WIDTH, height, describe_timeline(film), theme=theme)
-    nodes = node_paints(node.name for frame in film for node in frame.snapshot.nodes)
-    ages = sorted({(service.created, service.name) for frame in film for service in frame.snapshot.services})
-    drawing = _Drawing(picture, theme, film, nodes, service_paints(name for _, name in ages))
-    _draw_title(drawing, everyone)
+    picture = Picture(_WIDTH, height, describe_timeline(recording), theme=theme)
+    nodes = node_paints(node.name for frame in recording for node in frame.snapshot.nodes)
+    ages = sorted(
+        {(service.created, service.name) for frame in recording for service in frame.snapshot.services}
+    )
+    drawing = _Drawing(picture, theme, recording, nodes, service_paints(name for _, name in ages))
+    _draw_title(drawing, histories)
     _draw_axis(drawing, strips_top, axis)
     _draw_causes(drawing, shown, strips_top - 2, axis, key)
     for place, (service, mine) in enumerate(steps.items()):
         top = strips_top + place * (_HEAD + _STRIP)
-        _draw_strip(drawing, service, mine, [dip for dip in found if dip.service == service], top)
+        _draw_strip(drawing, service, mine, [outage for outage in found if outage.service == service], top)
     top = rows_top
-    versions = Counter(service for service, _ in {(life.task.service, life.task.image) for life in everyone})
+    versions = Counter(
+        service for service, _ in {(history.task.service, history.task.image) for history in histories}
+    )
     for row in rows:
         _draw_row(drawing, row, top, lane, versions)
         top += _height(row, lane)
     for place, words in enumerate(notes):
         picture.write(_LEFT, key + 20 * (len(shown) + place), words, size=10, colour=theme.muted)
-    _draw_legend(drawing, everyone, height - 16)
+    _draw_legend(drawing, histories, height - 16)
     return picture
 
 
@@ -100,9 +111,9 @@ def _height(row: Row, lane: float) -> float:
     return len(row.lanes) * (lane + 2) + 4
 
 
-def _draw_title(drawing: _Drawing, everyone: Sequence[Life]) -> None:
+def _draw_title(drawing: _Drawing, histories: Sequence[TaskHistory]) -> None:
     picture = drawing.picture
-    names = sorted({life.task.node for life in everyone if life.task.node}, key=natural)
+    names = sorted({history.task.node for history in histories if history.task.node}, key=natural)
     width = sum(width_of(name, 11) + 34 for name in names)
     if width > _LEGEND:
         names, width = [], 0  # bars have words too: no legend is better than half of one
@@ -112,13 +123,13 @@ def _draw_title(drawing: _Drawing, everyone: Sequence[Life]) -> None:
         picture.boxes([(x, 17, 12, 12)], fill=paint.fill if paint else drawing.theme.muted, radius=3)
         picture.write(x + 18, 27, name, size=11)
         x += width_of(name, 11) + 34
-    picture.write(16, 28, fit(title_words(drawing.film), start - 32, 15, bold=True), size=15, bold=True)
+    picture.write(16, 28, fit(title_of(drawing.recording), start - 32, 15, bold=True), size=15, bold=True)
 
 
 def _draw_axis(drawing: _Drawing, top: float, axis: float) -> None:
-    picture, theme, film = drawing.picture, drawing.theme, drawing.film
+    picture, theme, recording = drawing.picture, drawing.theme, drawing.recording
     picture.boxes([(_LEFT, top + _HEAD, _RIGHT - _LEFT, axis - top - _HEAD)], fill=theme.panel, radius=0)
-    for start, end in blind(film):
+    for start, end in blind(recording):
         left, right = drawing.x(start), drawing.x(end)
         height = axis - top - _HEAD
         picture.boxes(
@@ -132,13 +143,13 @@ def _draw_axis(drawing: _Drawing, top: float, axis: float) -> None:
             colour=theme.bad,
             align="center",
         )
-    length = max(film.end - film.start, 0.1)
+    length = max(recording.end - recording.start, 0.1)
     step = next(
         (step for step in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600) if length / step <= 12),
         3600,
     )
     for number in range(int(length / step) + 1):
-        x = drawing.x(film.start + number * step)
+        x = drawing.x(recording.start + number * step)
         picture.line([(x, axis), (x, axis + 4)], colour=theme.muted)
         picture.write(x, axis + 16, f"{number * step:g}", size=10, colour=theme.muted, align="center")
     picture.write(_LEFT - 14, axis + 16, "seconds", size=10, colour=theme.muted, align="right")
@@ -169,18 +180,18 @@ def _draw_causes(drawing: _Drawing, shown: Sequence[Cause], top: float, axis: fl
         picture.write(
             _LEFT + 34,
             y,
-            f"{max(cause.moment - drawing.film.start, 0):.1f} s",
+            f"{max(cause.moment - drawing.recording.start, 0):.1f} s",
             size=10,
             colour=theme.muted,
             align="right",
         )
-        picture.write(_LEFT + 44, y, fit(cause_words(cause), _WIDTH - _LEFT - 60, 10), size=10)
+        picture.write(_LEFT + 44, y, fit(describe_cause(cause), _WIDTH - _LEFT - 60, 10), size=10)
 
 
 def _draw_strip(
-    drawing: _Drawing, service: str, steps: Sequence[Count], mine: Sequence[Dip], top: float
+    drawing: _Drawing, service: str, steps: Sequence[Count], mine: Sequence[Outage], top: float
 ) -> None:
-    """The running count as a curve, the desired one dashed, dips bracketed above."""
+    """The running count as a curve, the desired one dashed, outages bracketed above."""
     picture, theme = drawing.picture, drawing.theme
     fill = drawing.services[service].fill
     most = max(max(step.running, step.desired) for step in steps) or 1
@@ -189,7 +200,7 @@ def _draw_strip(
     def y(count: int) -> float:
         return base - (_STRIP - 3) * count / most
 
-    ends = [*(step.moment for step in steps[1:]), drawing.film.end]
+    ends = [*(step.moment for step in steps[1:]), drawing.recording.end]
     spans = [(drawing.x(step.moment), drawing.x(end), step) for step, end in zip(steps, ends, strict=True)]
     area = [
         (left, y(step.running), max(right - left, 0.1), base - y(step.running))
@@ -220,18 +231,18 @@ def _draw_strip(
         align="right",
     )
     free = _LEFT
-    for dip in mine:
-        left, right = drawing.x(dip.start), drawing.x(dip.end or drawing.film.end)
-        words = dip_words(dip)
-        width = width_of(words, 10, bold=dip.loss)
-        colour = (theme.good if dip.end else theme.bad) if dip.loss else theme.ink
+    for outage in mine:
+        left, right = drawing.x(outage.start), drawing.x(outage.end or drawing.recording.end)
+        words = describe_outage(outage)
+        width = width_of(words, 10, bold=outage.loss)
+        colour = (theme.good if outage.end else theme.bad) if outage.loss else theme.ink
         picture.line(
             [(left, top + 19), (left, top + 16), (right, top + 16), (right, top + 19)], colour=colour
         )
         start = min(max((left + right - width) / 2, _LEFT), _RIGHT - width)
         if start >= free:
             picture.boxes([(start - 3, top + 2, width + 6, 13)], fill=theme.paper, radius=2)
-            picture.write(start, top + 12, words, size=10, bold=dip.loss, colour=colour)
+            picture.write(start, top + 12, words, size=10, bold=outage.loss, colour=colour)
             free = start + width + 8
 
 
@@ -241,29 +252,31 @@ def _draw_row(drawing: _Drawing, row: Row, top: float, lane: float, versions: Ma
     middle = top + _height(row, lane) / 2 + size * 0.36 - 2
     picture.write(_LEFT - 14, middle, fit(row.label, _LEFT - 30, size + 0.5), size=size + 0.5, align="right")
     for place, tasks in enumerate(row.lanes):
-        y, free = top + place * (lane + 2), drawing.film.start
-        for life in tasks:
-            paint = drawing.nodes.get(life.task.node, Paint(theme.muted, theme.paper))
-            for phase in life.phases:
+        y, free = top + place * (lane + 2), drawing.recording.start
+        for history in tasks:
+            paint = drawing.nodes.get(history.task.node, Paint(theme.muted, theme.paper))
+            for phase in history.phases:
                 if phase.end > free:
                     left, right = drawing.x(max(phase.start, free)), drawing.x(phase.end)
-                    said = phase_words(phase.kind, life.task, versions[life.task.service] > 1)
+                    said = describe_phase(phase.kind, history.task, versions[history.task.service] > 1)
                     draw_phase(
                         picture, phase.kind, (left, y, max(right - left, 0.5), lane), paint, said, size
                     )
-            if not life.ending and life.task.node:
-                words = fit(life.task.node, _WIDTH - _RIGHT - 16, size)
+            if not history.ending and history.task.node:
+                words = fit(history.task.node, _WIDTH - _RIGHT - 16, size)
                 picture.write(_RIGHT + 8, y + lane / 2 + size * 0.36, words, size=size, colour=theme.muted)
-            if life.ending == "failed":
-                draw_failure(picture, drawing.x(life.end), y + lane / 2)
-            if solid := bars(life):
+            if history.ending == "failed":
+                draw_failure(picture, drawing.x(history.end), y + lane / 2)
+            if solid := bars(history):
                 free = solid[-1].end
 
 
-def _draw_legend(drawing: _Drawing, everyone: Sequence[Life], y: float) -> None:
+def _draw_legend(drawing: _Drawing, histories: Sequence[TaskHistory], y: float) -> None:
     """The forms of the phases that occur, without a node's colour: a form means the same on every node."""
     picture, theme = drawing.picture, drawing.theme
-    occur = {phase.kind for life in everyone for phase in life.phases} | {life.ending for life in everyone}
+    occur = {phase.kind for history in histories for phase in history.phases} | {
+        history.ending for history in histories
+    }
     x = _LEFT
     for kind in (kind for kind in _KINDS if kind in occur):
         if kind == "failed":

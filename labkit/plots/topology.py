@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from labkit.model import Network, Node, Port, Service, Snapshot
-from labkit.plots.lettering import counted, fit, natural
+from labkit.plots.lettering import fit
 from labkit.plots.picture import Picture
 from labkit.plots.theme import LIGHT, Paint, Theme, node_paints, paints_of
-from labkit.plots.topology_words import attached, describe_topology, mode_words, title_words
+from labkit.plots.topology_text import attached, describe_mode, describe_topology, title_of
+from labkit.swarm.model import Network, Node, Port, Service, Snapshot
+from labkit.util.text import counted, natural
 
 __all__ = ["describe_topology", "topology"]
 
@@ -45,7 +46,7 @@ def topology(snapshot: Snapshot, *, theme: Theme = LIGHT) -> Picture:
 
     picture = Picture(_WIDTH, max(height, 70) + (18 if hidden else 0), description, theme=theme)
     picture.write(
-        _MARGIN, 28, fit(title_words(snapshot), _WIDTH - 2 * _MARGIN, 15, bold=True), size=15, bold=True
+        _MARGIN, 28, fit(title_of(snapshot), _WIDTH - 2 * _MARGIN, 15, bold=True), size=15, bold=True
     )
     paints, top = paints_of(snapshot), 52.0
     for band, bars in zip(bands, networks, strict=True):
@@ -81,7 +82,7 @@ def _networks_of(snapshot: Snapshot, band: Sequence[Service], *, last: bool) -> 
 
 def _card_lines(service: Service) -> list[str]:
     alone = [] if service.networks else ["on no overlay network"]
-    return [service.image, mode_words(service), *alone]
+    return [service.image, describe_mode(service), *alone]
 
 
 def _card_height(band: Sequence[Service]) -> float:
@@ -199,7 +200,7 @@ def _node_lines(snapshot: Snapshot, node: Node) -> list[str]:
         return []
     lines = []
     for service in sorted(snapshot.services, key=lambda service: natural(service.name)):
-        count = sum(task.node == node.name for task in snapshot.running(service.name))
+        count = snapshot.tasks_per_node(service.name)[node.name]
         own = [f"   {_port(port)} {service.name}" for port in service.ports if port.mode == "host"]
         lines += [f"{service.name} × {count}", *own] if count else []
     if len(lines) > _LINES:

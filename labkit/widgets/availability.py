@@ -1,18 +1,15 @@
 """A toggle for each node's availability."""
 
 import shlex
-from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from labkit import checks
-from labkit.model import Node, Snapshot
-from labkit.running import Result
+from labkit.cluster.cluster import Cluster
+from labkit.swarm import checks
+from labkit.swarm.model import Node, Snapshot
+from labkit.transport.commands import Result
 from labkit.widgets import page
 from labkit.widgets.panel import Panel, in_a_row
-
-if TYPE_CHECKING:
-    from labkit.lab import Lab
 
 CHOICES = ("active", "pause", "drain")
 _TOOLTIPS = (
@@ -25,7 +22,7 @@ _TOOLTIPS = (
 class Availability(Panel):
     """Runs `docker node update --availability …` when a toggle is clicked; toggles are as the swarm is."""
 
-    def __init__(self, lab: "Lab") -> None:
+    def __init__(self, lab: Cluster) -> None:
         self._actual: dict[str, str] = {}  # of the swarm
         self.toggles: dict[str, ipywidgets.ToggleButtons] = {}
         super().__init__(lab, "Availability of nodes")

@@ -1,15 +1,13 @@
-"""The click that lets a chapter or a scenario begin although it takes away what a learner has made."""
+"""The button for a learner's consent: a chapter or scenario begins, and what they have made is removed."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from labkit.running import Sink, Switch
+from labkit.cluster.cluster import Cluster
+from labkit.course import consent
+from labkit.transport.commands import CancelToken, Sink
 from labkit.widgets.panel import Panel, on_click
-
-if TYPE_CHECKING:
-    from labkit.lab import Lab
 
 
 class Begin(Panel):
@@ -17,10 +15,10 @@ class Begin(Panel):
 
     follows = False
 
-    def __init__(self, lab: "Lab", begin: Callable[[], object]) -> None:
+    def __init__(self, lab: Cluster, begin: Callable[[], object]) -> None:
         self.begin = begin
         button = ipywidgets.Button(
-            description="Remove all this and begin",
+            description=consent.AGREE,
             icon="trash",
             button_style="danger",
             layout={"width": "max-content"},
@@ -28,11 +26,11 @@ class Begin(Panel):
         super().__init__(lab, "", [on_click(button, lambda: self.start_work(self._work))])
 
     def run(self) -> object:
-        """Remove what there is, and begin. Raises what `begin` raises."""
+        """Remove what is there, and begin. Raises what `begin` raises."""
         return self.run_work(self._work)
 
-    def _work(self, sink: Sink, _switch: Switch) -> object:
+    def _work(self, sink: Sink, _token: CancelToken) -> object:
         begun = self.begin()
-        story = f"{begun}\n\n" if isinstance(begun, str) else ""
-        sink("", "stdout", f"{story}Done: this is where it starts. Go on with the next cell.\n")
+        text = f"{begun}\n\n" if isinstance(begun, str) else ""
+        sink("", "stdout", f"{text}Done: this is where it starts. Go on with the next cell.\n")
         return begun

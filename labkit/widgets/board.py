@@ -3,26 +3,25 @@
 import html
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets
 from sidecar.sidecar import Sidecar
 
-from labkit import events, hint, plots
-from labkit.course import chapters, exercises, progress
-from labkit.errors import LabError
-from labkit.film import Event, Frame
-from labkit.model import Snapshot
-
-if TYPE_CHECKING:
-    from labkit.lab import Lab
+from labkit import plots
+from labkit.cluster.cluster import Cluster
+from labkit.course import chapters, exam_state, exercises, progress
+from labkit.course.exam import registry
+from labkit.observe import watcher
+from labkit.observe.recording import Event, Frame
+from labkit.swarm.model import Snapshot
+from labkit.util import command_hint
+from labkit.util.errors import LabError
+from labkit.widgets.runner import live_widgets
 
 _RECENT = 8
 _WIDTH = 500.0  # of half a screen beside the table of contents
-_DULL = {"create", "destroy", "health_status: healthy"}  # of a container; its start and its end say it all
 _CONTAINERS = {"task", "container"}
-
-_open: dict[str, "Board"] = {}
 
 
 class Board:
@@ -31,49 +30,44 @@ class Board:
     Made by `Lab.board`. Does nothing visible outside JupyterLab.
     """
 
-    def __init__(self, lab: "Lab") -> None:
+    def __init__(self, lab: Cluster) -> None:
         self.lab = lab
         self._shown: Snapshot | None = None
         self._recent: deque[Event] = deque(maxlen=_RECENT)
         self.picture, self.news = ipywidgets.HTML(_view_count=0), ipywidgets.HTML()
-        self.exercises = ipywidgets.HTML(_exercises())
+        self.exercises = ipywidgets.HTML(_exercises(lab))
         box = ipywidgets.VBox([self.picture, self.exercises, self.news])
         box.layout.padding, box.layout.overflow = "8px 16px", "auto"
-        title = "Swarm" if lab.name == hint.DEFAULT_LAB else f"Swarm {lab.name}"
-        self._sidecar = Sidecar(title=title, anchor="split-right")
-        self._sidecar.append_display_data(box)
+        title = "Swarm" if lab.name == command_hint.DEFAULT_LAB else f"Swarm {lab.name}"
+        self._sidecar = _Dock(self, title=title, anchor="split-right")
+        self._sidecar.append_display_data(box)  # type: ignore[no-untyped-call]
         self.picture.observe(self._on_views, "_view_count")
-        self._subscription = events.subscribe(lab, self.paint)
-        self._forget = progress.subscribe(lambda _: self._tick())
+        self._subscription = watcher.subscribe(lab, self.paint)
+        self._end_ticks = progress.of(lab).subscribe(lambda _: self._tick())
+        self.live = True
 
     def __repr__(self) -> str:
         return f"<Board of lab {self.lab.name}: {'live' if self.live else 'closed'}>"
-
-    @property
-    def live(self) -> bool:
-        """Whether it follows the swarm."""
-        return _open.get(self.lab.name) is self
 
     def paint(self, frame: Frame) -> None:
         """Show a frame: the picture where it differs from the one before, and the events."""
         if frame.snapshot != self._shown:
             self.picture.value = plots.placement(frame.snapshot, width=_WIDTH).html()
             self._shown = frame.snapshot
-        news = [event for event in frame.events if event.action not in _DULL or event.kind not in _CONTAINERS]
+        news = [event for event in frame.events if not _is_dull(event)]
         if news or not self.news.value:
             self._recent.extend(news)
             self.news.value = _list(self._recent)
 
     def close(self) -> None:
-        """Stop following and undock. Twice is fine."""
-        if self.live:
-            del _open[self.lab.name]
+        """Stop following and undock. Idempotent."""
+        self.live = False
         self._subscription.close()
-        self._forget()
-        self._sidecar.close()
+        self._end_ticks()
+        self._sidecar.close()  # type: ignore[no-untyped-call]
 
     def _tick(self) -> None:
-        self.exercises.value = _exercises()
+        self.exercises.value = _exercises(self.lab)
 
     def _on_views(self, change: dict[str, Any]) -> None:
         # The front-end counts the views, and begins anew after a reload of the page without taking the old
@@ -82,26 +76,41 @@ class Board:
             self.close()
 
 
-def board(lab: "Lab") -> Board:
-    """The lab's board: the one that is open, else a new one."""
-    found = _open.get(lab.name)
-    if found is None:
-        found = _open[lab.name] = Board(lab)
-    return found
+def board(lab: Cluster) -> Board:
+    """The lab's board: the one that is open, else a new one.
+
+    One that an earlier `Lab` of this name has opened gives way: it would hear nothing of this one's checks.
+    """
+    docked = [dock.board for dock in live_widgets(_Dock) if dock.board.lab.name == lab.name]
+    for found in docked:
+        if found.live and found.lab is lab:
+            return found
+        found.close()
+    return Board(lab)
 
 
-def _exercises() -> str:
+class _Dock(Sidecar):
+    """The panel that a board is in: by it, ipywidgets' own list of what is open leads to the board."""
+
+    def __init__(self, board: Board, **options: Any) -> None:
+        self.board = board
+        super().__init__(**options)  # type: ignore[no-untyped-call]
+
+
+def _exercises(lab: Cluster) -> str:
     """The exercises of the chapter that was begun last, those that are solved ticked off."""
     try:
-        name, solved = progress.chapter(), progress.solved()
+        name, solved = progress.of(lab).chapter(), progress.solved()
+        hidden = registry.hidden(exam_state.exam(lab))
         key = chapters.find(name)[1].key if name else ""
     except LabError:  # what cannot be read is told where it is to be written
         return ""
     if not key:
         return ""
     rows = "".join(
-        f"<li>{'✓' if exercise in solved else '·'} <strong>{exercise}</strong> {html.escape(found.task)}</li>"
-        for exercise, found in exercises.of_chapter(key).items()
+        f"<li>{'✓' if exercise in solved else '·'} "
+        f"{'' if exercise in hidden else f'<strong>{exercise}</strong> '}{html.escape(task)}</li>"
+        for exercise, task in exercises.tasks(key).items()
     )
     return (
         '<section aria-label="Exercises"><strong>Exercises</strong>'
@@ -109,10 +118,15 @@ def _exercises() -> str:
     )
 
 
+def _is_dull(event: Event) -> bool:
+    """Whether a container's start and its end say it all."""
+    return event.kind in _CONTAINERS and (event.action in ("create", "destroy") or event.health == "healthy")
+
+
 def _list(recent: "deque[Event]") -> str:
     rows = "".join(
         f"<li><time>{time.strftime('%H:%M:%S', time.localtime(event.moment))}</time> "
-        f"{html.escape(event.words)}</li>"
+        f"{html.escape(event.describe())}</li>"
         for event in reversed(recent)
     )
     return (

@@ -1,14 +1,10 @@
 """A command that the learner may edit, and the node to run it on."""
 
-from typing import TYPE_CHECKING
-
 import ipywidgets
 
-from labkit.running import DEFAULT_TIMEOUT, Result
+from labkit.cluster.cluster import Cluster
+from labkit.transport.commands import DEFAULT_TIMEOUT, Result
 from labkit.widgets.panel import Panel, on_click
-
-if TYPE_CHECKING:
-    from labkit.lab import Lab
 
 
 class Command(Panel):
@@ -20,7 +16,7 @@ class Command(Panel):
     follows = False
 
     def __init__(
-        self, lab: "Lab", command: str = "", *, node: str = "manager1", timeout: float = DEFAULT_TIMEOUT
+        self, lab: Cluster, command: str = "", *, node: str = "manager1", timeout: float = DEFAULT_TIMEOUT
     ) -> None:
         self.timeout = timeout
         self.node = ipywidgets.Dropdown(

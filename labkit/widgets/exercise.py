@@ -1,50 +1,45 @@
-"""An exercise beside its cell: it looks by itself at every change, and gives hints on request."""
-
-from typing import TYPE_CHECKING
+"""An exercise beside its cell: it grades itself at every change of the swarm, and gives hints on request."""
 
 import ipywidgets
 
-from labkit.course import exercises, grading
-from labkit.course.exam import state
-from labkit.course.exam.state import PREFIX
+from labkit.cluster.cluster import Cluster
+from labkit.course import exam_state, exercises, grading
+from labkit.course.exam_state import PREFIX
 from labkit.course.grading import Grade
-from labkit.course.look import Look
-from labkit.errors import LabError
-from labkit.model import Snapshot
+from labkit.course.inspector import Inspector
+from labkit.swarm.model import Snapshot
+from labkit.util.errors import LabError
 from labkit.widgets import page
 from labkit.widgets.panel import Panel, on_click
 
-if TYPE_CHECKING:
-    from labkit.lab import Lab
-
 
 class Exercise(Panel):
-    """Shows point by point how an exercise such as `create.1` stands, and records when it is solved."""
+    """Shows point by point how far an exercise such as `create.1` is, and records when it is solved."""
 
-    def __init__(self, lab: "Lab", name: str) -> None:
+    def __init__(self, lab: Cluster, name: str) -> None:
         self.name = name
         self.grade: Grade | None = None
         self._recorded = False
         self.points, self.hints = ipywidgets.HTML(), ipywidgets.HTML()
         self.hint = on_click(ipywidgets.Button(description="Hint", icon="lightbulb-o"), self._hint)
-        title = f"Exercise {name}: {self.exercise.task}"
+        title = f"Exercise {name}: {exercises.find(lab, name).task}"
         super().__init__(lab, title, [self.points, self.hint, self.hints])
 
     @property
     def exercise(self) -> grading.Exercise:
         """The exercise as it is now: a scenario changes with each begin."""
-        return exercises.find(self.name)
+        return exercises.find(self.lab, self.name)
 
     def run(self) -> Grade:
-        """Grade it now, and wait a moment for what was just done. Raises NotSolved."""
-        return self.lab.check(self.name)
+        """Grade it now; wait a moment for what was just done. Raises NotSolved."""
+        return exercises.check(self.lab, self.name)
 
     def reflect(self, snapshot: Snapshot) -> None:
-        if self.name.startswith(PREFIX) and state.exam():
+        if self.name.startswith(PREFIX) and exam_state.exam(self.lab):
             self.points.value = page.prose("While an exam runs, lab.check() grades a scenario, once.")
             return
         exercise = self.exercise
-        found = Grade(self.name, exercise.look(Look(self.lab, snapshot)), exercise.why)
+        found = Grade(self.name, exercise.grade(Inspector(self.lab, snapshot)), exercise.why)
         if self.grade is None or found != self.grade:
             self.points.value = page.points(found)
         if found and not self._recorded and self.grade is not None:  # it was open, and now it is not

@@ -1,22 +1,19 @@
 """The fault deck: break a node, see what it is in real life, and bring it back."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from labkit import faults
-from labkit.errors import LabError
-from labkit.faults import CATALOGUE, Fault
-from labkit.model import Snapshot
-from labkit.node import FaultState, Node
-from labkit.running import Sink, Switch
+from labkit.cluster import faults
+from labkit.cluster.cluster import Cluster
+from labkit.cluster.faults import CATALOGUE, Fault
+from labkit.cluster.node import FaultState, Node
+from labkit.swarm.model import Snapshot
+from labkit.transport.commands import CancelToken, Sink
+from labkit.util.errors import CommandInterrupted, LabError
 from labkit.widgets import page
 from labkit.widgets.panel import Panel, in_a_row, on_click
 from labkit.widgets.runner import Work
-
-if TYPE_CHECKING:
-    from labkit.lab import Lab
 
 _OUTSIDE = "engine's machine"
 
@@ -24,7 +21,7 @@ _OUTSIDE = "engine's machine"
 class Faults(Panel):
     """Stops, kills, pauses or cuts off a node, and brings it back. `lab.reset()` brings all back too."""
 
-    def __init__(self, lab: "Lab") -> None:
+    def __init__(self, lab: Cluster) -> None:
         names = list(lab.nodes)
         self.states: dict[str, FaultState | None] = dict.fromkeys(names)
         self._unsure = set(names)  # nodes whose own answer is wanted: the swarm's does not tell all
@@ -72,31 +69,37 @@ class Faults(Panel):
 
     def report(self, snapshot: Snapshot) -> str:
         for name in snapshot.engines:
-            if name in self._unsure or self.states[name] or not _well(snapshot, name):
+            if name in self._unsure or self.states.get(name) or not _well(snapshot, name):
+                self._unsure.discard(name)  # first: what happens to it meanwhile makes it unsure again
                 self.states[name] = self.lab.node(name).fault
-        self._unsure.clear()
         return " · ".join(f"{name} {state or 'runs'}" for name, state in self.states.items())
 
     def _applying(self, name: str, fault: Fault) -> Work[FaultState | None]:
-        def work(_sink: Sink, _switch: Switch) -> FaultState | None:
+        def work(_sink: Sink, _token: CancelToken) -> FaultState | None:
             node = self.lab.node(name)
             self.runner.announce(_where(node, fault), "\n".join(fault.commands(node)))
-            self._unsure.add(name)
-            faults.apply(node, fault)
+            try:
+                faults.apply(node, fault)
+            finally:
+                self._unsure.add(name)
             return node.fault
 
         return work
 
     def _undoing(self, names: Sequence[str]) -> Work[None]:
-        def work(sink: Sink, _switch: Switch) -> None:
+        def work(sink: Sink, token: CancelToken) -> None:
             for name in names:
+                if token.cancelled:
+                    raise CommandInterrupted(f"stopped; {name} was not looked at any more")
                 node = self.lab.node(name)
                 state = node.fault
-                self._unsure.add(name)
                 if state:
                     fault = faults.of(state)
                     self.runner.announce(_where(node, fault), "\n".join(fault.undo_commands(node)))
-                faults.undo(node)
+                try:
+                    faults.undo(node)
+                finally:
+                    self._unsure.add(name)
                 sink(name, "stdout", f"{name} {'is back' if state else 'has no fault'}\n")
 
         return work

@@ -4,9 +4,9 @@ import re
 from html import escape
 from itertools import groupby
 
-from labkit.checks import Verdict
 from labkit.course.grading import Grade
-from labkit.errors import LabError
+from labkit.swarm.checks import Verdict
+from labkit.util.errors import LabError
 
 KEPT_CHARACTERS = 20_000
 
@@ -78,7 +78,7 @@ def note(text: str) -> str:
 
 def verdict(found: Verdict) -> str:
     """A check's words; what does not hold may still come about."""
-    return f"{'✓' if found else '…'} {found.words}"
+    return f"{'✓' if found else '…'} {found.text}"
 
 
 def points(grade: Grade) -> str:
@@ -121,7 +121,7 @@ def output(text: str, dropped: int = 0) -> str:
 
 def error(problem: BaseException) -> str:
     """An error in its three parts, without a traceback."""
-    told = problem.story() if isinstance(problem, LabError) else f"{type(problem).__name__}: {problem}"
+    told = problem.report() if isinstance(problem, LabError) else f"{type(problem).__name__}: {problem}"
     return f'<div class="labkit-error" role="alert">{escape(told)}</div>'
 
 

@@ -1,24 +1,25 @@
 """What all widgets are: a title, controls and a runner; they follow the swarm while they are shown."""
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import ipywidgets
 
-from labkit import engine, events
-from labkit.errors import LabError
-from labkit.film import Frame
-from labkit.model import Snapshot
-from labkit.running import DEFAULT_TIMEOUT, Result, Sink, Switch, run_on
+from labkit.cluster.cluster import Cluster
+from labkit.engine.selection import ERRORS
+from labkit.observe import watcher
+from labkit.observe.recording import Frame
+from labkit.swarm.model import Snapshot
+from labkit.transport.commands import DEFAULT_TIMEOUT, CancelToken, Result, Sink, run_on
+from labkit.util.errors import LabError
 from labkit.widgets import page
 from labkit.widgets.runner import Runner, Work
 
-if TYPE_CHECKING:
-    from labkit.lab import Lab
-
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 3.0  # managers that look for a leader do not answer; what is known by then is shown
 
@@ -32,7 +33,7 @@ class Panel(ipywidgets.VBox):
 
     follows: ClassVar[bool] = True
 
-    def __init__(self, lab: "Lab", title: str, controls: Sequence[ipywidgets.Widget] = ()) -> None:
+    def __init__(self, lab: Cluster, title: str, controls: Sequence[ipywidgets.Widget] = ()) -> None:
         self.lab = lab
         self.title = title
         self.runner = Runner()
@@ -91,11 +92,11 @@ class Panel(ipywidgets.VBox):
     def on(self, command: str, node: str | None = None, timeout: float = DEFAULT_TIMEOUT) -> Work[Result]:
         """The work of running a command on a node, or on a manager that answers, and showing it."""
 
-        def work(sink: Sink, switch: Switch) -> Result:
+        def work(sink: Sink, token: CancelToken) -> Result:
             name = node or manager(self.lab.snapshot(timeout=_LOOK_SECONDS))
             self.runner.announce(name, command)
             nodes = [self.lab.node(name)]
-            (result,) = run_on(nodes, command, timeout=timeout, check=False, sink=sink, switch=switch)
+            (result,) = run_on(nodes, command, timeout=timeout, check=False, sink=sink, token=token)
             return result
 
         return work
@@ -115,12 +116,12 @@ class Panel(ipywidgets.VBox):
     # -- running ------------------------------------------------------------------------------------
 
     def _then_look(self, work: Work[T]) -> Work[T]:
-        def then_look(sink: Sink, switch: Switch) -> T:
+        def then_look(sink: Sink, token: CancelToken) -> T:
             try:
-                return work(sink, switch)
+                return work(sink, token)
             finally:
                 if self.follows:
-                    with contextlib.suppress(LabError, *engine.ERRORS):  # what `work` raises is the news
+                    with contextlib.suppress(LabError, *ERRORS):  # what `work` raises is the news
                         self._take(self.lab.snapshot(timeout=_LOOK_SECONDS), done=True)
 
         return then_look
@@ -137,7 +138,7 @@ class Panel(ipywidgets.VBox):
     def _frame(self, frame: Frame) -> None:
         try:
             self._take(frame.snapshot)
-        except (LabError, *engine.ERRORS) as error:  # the lab is gone, or about to go
+        except Exception as error:  # often, the lab is about to go; raised, it would end the following
             self._note.value = page.error(error)
 
     def _shown(self, change: "dict[str, int]") -> None:
@@ -147,7 +148,7 @@ class Panel(ipywidgets.VBox):
             with self._lock:
                 if not self._following:
                     self._following = True
-                    self.until_hidden(events.subscribe(self.lab, self._frame).close)
+                    self.until_hidden(watcher.subscribe(self.lab, self._frame).close)
 
     def _leave(self) -> None:
         self.runner.stop()
@@ -155,9 +156,15 @@ class Panel(ipywidgets.VBox):
             closers, self._open = self._open, []
             self._following = False
         if closers:  # in a thread: they wait for the ends of others
-            threading.Thread(
-                target=lambda: [close() for close in closers], name="labkit-leave", daemon=True
-            ).start()
+            threading.Thread(target=_close_all, args=(closers,), name="labkit-leave", daemon=True).start()
+
+
+def _close_all(closers: Sequence[Callable[[], None]]) -> None:
+    for close in closers:
+        try:
+            close()
+        except Exception:
+            _log.exception("a widget could not close what it had opened")
 
 
 def manager(snapshot: Snapshot) -> str:
@@ -172,8 +179,7 @@ def manager(snapshot: Snapshot) -> str:
             ],
             next_step="start a manager that is off; where there is no swarm yet: docker swarm init",
         )
-    leading = [node.name for node in snapshot.nodes if node.manager_status in ("leader", "reachable")]
-    return next((name for name in answering if name in leading), answering[0])
+    return snapshot.answering_manager or answering[0]
 
 
 def on_click(button: ipywidgets.Button, action: Callable[[], None]) -> ipywidgets.Button:

@@ -1,27 +1,20 @@
 """The swarm's published ports: links that the learner's browser can follow, and requests to them."""
 
-import threading
-from collections import Counter
 from html import escape
-from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from labkit import features, plots, relay
-from labkit.errors import CommandInterrupted, LabError
-from labkit.load import Load
-from labkit.model import Port, Snapshot
-from labkit.relay import Relay
-from labkit.running import Sink, Switch
-from labkit.traffic import ANSWER_SECONDS, Answer
+from labkit import plots
+from labkit.cluster import features
+from labkit.cluster.cluster import Cluster
+from labkit.observe.traffic.answers import ANSWER_SECONDS, Answer
+from labkit.observe.traffic.load import Load
+from labkit.observe.traffic.port_forward import PortForward, PortForwards
+from labkit.swarm.model import Port, Snapshot
+from labkit.transport.commands import CancelToken, Sink
+from labkit.util.errors import CommandInterrupted, LabError
 from labkit.widgets.panel import Panel, on_click
 from labkit.widgets.runner import Work
-
-if TYPE_CHECKING:
-    from labkit.lab import Lab
-
-_users: "Counter[Relay]" = Counter()  # how many widgets show links through each
-_users_lock = threading.Lock()
 
 
 class Ports(Panel):
@@ -30,8 +23,8 @@ class Ports(Panel):
     The links live as long as a page shows the widget.
     """
 
-    def __init__(self, lab: "Lab", *, requests: int = 20) -> None:
-        self._relays: set[Relay] = set()
+    def __init__(self, lab: Cluster, *, requests: int = 20) -> None:
+        self._forwards: dict[tuple[str, int], PortForward] = {}
         self._links = ipywidgets.HTML()
         self.port = ipywidgets.Dropdown(description="port")
         self.requests = ipywidgets.BoundedIntText(
@@ -62,15 +55,13 @@ class Ports(Panel):
 
     def url(self, node: str, port: Port) -> str:
         """Where the learner's browser finds a node's published port, until no page shows this widget."""
-        with _users_lock:
-            found = relay.to(self.lab.node(node), port.published)
-            new = found not in self._relays
-            if new:
-                self._relays.add(found)
-                _users[found] += 1
-        if new:
-            self.until_hidden(lambda: self._give_up(found))
-        return found.url
+        key = node, port.published
+        known = self._forwards.get(key)
+        if known and not known.closed:
+            return known.url
+        used = self._forwards[key] = self.lab.shared(PortForwards).use(self.lab.node(node), port.published)
+        self.until_hidden(lambda: self._release(key, used))
+        return used.url
 
     def reflect(self, snapshot: Snapshot) -> None:
         ports = published(snapshot)
@@ -100,16 +91,13 @@ class Ports(Panel):
         way = "on each task's own node" if port.mode == "host" else "routing mesh"
         return f'<div class="labkit-links">{escape(service)} <i>({way})</i> {" ".join(links)}</div>'
 
-    def _give_up(self, used: Relay) -> None:
-        with _users_lock:
-            self._relays.discard(used)
-            _users[used] -= 1
-            last = not _users[used]
-        if last:
-            used.close()
+    def _release(self, key: tuple[str, int], used: PortForward) -> None:
+        if self._forwards.get(key) is used:  # else a new one took the place of one that was closed
+            del self._forwards[key]
+        self.lab.shared(PortForwards).release(used)
 
     def _sending(self, service: str, port: Port, requests: int) -> Work[list[Answer]]:
-        def work(sink: Sink, switch: Switch) -> list[Answer]:
+        def work(sink: Sink, token: CancelToken) -> list[Answer]:
             nodes = list(self.lab.nodes.values())
             addresses = " ".join(node.address for node in nodes)
             self.runner.announce("outside the swarm", _command(addresses, port, requests))
@@ -118,13 +106,13 @@ class Ports(Panel):
                 sink(answer.entered, "stdout", f"{answer.entered} → {_said(answer)}\n")
 
             with Load(nodes, port.published, service=service, requests=requests, every=0, sink=say) as load:
-                switch.when_off(load.stop)
+                token.on_cancel(load.stop)
                 answers = load.wait()
-            if switch.is_off:
+            if token.cancelled:
                 raise CommandInterrupted("stopped; no more requests are sent")
             self.runner.show(plots.mesh(answers))
             if port.mode == "ingress" and any(answer.error for answer in answers):
-                sink("", "stdout", _why_unanswered())
+                sink("", "stdout", _why_unanswered(self.lab))
             return answers
 
         return work
@@ -157,9 +145,9 @@ def _said(answer: Answer) -> str:
     return f"{answer.answered} answered" + (f", on {answer.node}" if answer.node else "")
 
 
-def _why_unanswered() -> str:
+def _why_unanswered(lab: Cluster) -> str:
     """The kernel's part in missing answers of the routing mesh, by name; empty when it is complete."""
-    probe = features.probe("mesh")
+    probe = features.probe(lab, "mesh")
     if probe.ok:
         return ""
     return (

@@ -2,20 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from labkit import checks, plots
-from labkit.checks import Check, Verdict
-from labkit.errors import CommandInterrupted, LabError
-from labkit.model import Snapshot
-from labkit.running import Sink, Switch, failure
+from labkit import plots
+from labkit.cluster.cluster import Cluster
+from labkit.swarm import checks
+from labkit.swarm.checks import Check, Verdict
+from labkit.swarm.model import Snapshot
+from labkit.transport.commands import CancelToken, Sink, failure
+from labkit.util.errors import CommandInterrupted, LabError
 from labkit.widgets.panel import Panel, on_click
 from labkit.widgets.runner import Work
-
-if TYPE_CHECKING:
-    from labkit.lab import Lab
 
 Prediction = str | Mapping[str, int]
 """One of the choices, or a number of tasks for each node."""
@@ -46,7 +44,7 @@ class Predict(Panel):
 
     def __init__(
         self,
-        lab: "Lab",
+        lab: Cluster,
         question: str,
         command: str = "",
         *,
@@ -122,14 +120,14 @@ class Predict(Panel):
             self.start_work(self._work(self.committed))
 
     def _work(self, prediction: Prediction) -> Work[Outcome]:
-        def work(sink: Sink, switch: Switch) -> Outcome:
+        def work(sink: Sink, token: CancelToken) -> Outcome:
             def not_stopped(_: Snapshot) -> Verdict:
-                if switch.is_off:
+                if token.cancelled:
                     raise CommandInterrupted("stopped")
                 return Verdict(True, "not stopped")
 
             if self.command:
-                result = self.on(self.command, self.node, self.timeout)(sink, switch)
+                result = self.on(self.command, self.node, self.timeout)(sink, token)
                 if result.exit_code:
                     raise failure(result)
             snapshot = self.lab.wait(not_stopped, *self._until, timeout=self.timeout)
@@ -149,8 +147,8 @@ class Predict(Panel):
 
 def placed(snapshot: Snapshot, service: str) -> dict[str, int]:
     """How many tasks of a service run on each node of the lab."""
-    nodes = [task.node for task in snapshot.running(service)]
-    return {name: nodes.count(name) for name in snapshot.engines}
+    counts = snapshot.tasks_per_node(service)
+    return {name: counts[name] for name in snapshot.engines}
 
 
 def all_run(service: str) -> Check:

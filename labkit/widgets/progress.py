@@ -2,22 +2,27 @@
 
 import ipywidgets
 
+from labkit.cluster.cluster import Cluster
 from labkit.course import progress, report
+from labkit.widgets.notebook import notebook_lab
 
 
 class Progress(ipywidgets.HTML):
-    """Which exercises are solved, chapter by chapter, and how the quizzes went."""
+    """Which exercises are solved, chapter by chapter, and how the quizzes went.
 
-    def __init__(self) -> None:
+    It is updated with what is recorded through `lab`, or the notebook's.
+    """
+
+    def __init__(self, lab: Cluster | None = None) -> None:
         super().__init__(report.tables(report.summary()))  # type: ignore[no-untyped-call]
-        self._forget = progress.subscribe(lambda _: self._again())
+        self._end_updates = progress.of(lab or notebook_lab()).subscribe(lambda _: self._again())
 
     def __repr__(self) -> str:
-        return report.words(report.summary())
+        return report.render(report.summary())
 
     def close(self) -> None:
-        """Take it off every page, and follow no longer."""
-        self._forget()
+        """Take it off every page, and stop following."""
+        self._end_updates()
         super().close()  # type: ignore[no-untyped-call]
 
     def _again(self) -> None:

@@ -4,26 +4,31 @@ import atexit
 import contextlib
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from typing import TypeVar
 
 import ipywidgets
 from traitlets import Bool
 
-from labkit.errors import CommandInterrupted, LabBusy
 from labkit.plots import Picture
-from labkit.running import Result, Sink, Switch, failure
+from labkit.transport.commands import CancelToken, Result, Sink, failure
+from labkit.util.deadline import Deadline
+from labkit.util.errors import CommandInterrupted, LabBusy
 from labkit.widgets import page
 
 T = TypeVar("T")
-Work = Callable[[Sink, Switch], T]
-"""What a runner runs: hands its output to the sink, ends with CommandInterrupted when the switch goes off."""
+W = TypeVar("W", bound=ipywidgets.Widget)
+Work = Callable[[Sink, CancelToken], T]
+"""What a runner runs: hands its output to the sink, raises CommandInterrupted once the token is cancelled."""
 
 _PAINT_SECONDS = 0.1
 _EXIT_SECONDS = 4.0  # JupyterLab gives a kernel that it restarts five
 
-_busy: "weakref.WeakSet[Runner]" = weakref.WeakSet()
+
+def live_widgets(kind: type[W]) -> list[W]:
+    """The widgets of a kind that are open in this kernel, as ipywidgets knows them."""
+    found = list(ipywidgets.widgets.widget._instances.values())
+    return [widget for widget in found if isinstance(widget, kind)]
 
 
 class Runner(ipywidgets.VBox):
@@ -40,7 +45,7 @@ class Runner(ipywidgets.VBox):
         self.next: Work[object] | None = None  # what runs after this
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
-        self._switch = Switch()
+        self._token = CancelToken()
         self._line, self._output, self._error = (ipywidgets.HTML() for _ in range(3))
         self._status, self._picture = ipywidgets.HTML(), ipywidgets.HTML()
         self._stop = ipywidgets.Button(
@@ -95,40 +100,48 @@ class Runner(ipywidgets.VBox):
         with self._lock:
             if self.busy:
                 return False
-            self._begin()
-            self._thread = threading.Thread(
-                target=self._run_quietly, args=(work,), name="labkit-widget", daemon=True
-            )
-            self._thread.start()
+            try:
+                self._begin()
+                thread = threading.Thread(
+                    target=self._run_quietly, args=(work,), name="labkit-widget", daemon=True
+                )
+                thread.start()
+            except BaseException:
+                self.busy = False
+                raise
+            self._thread = thread
             return True
 
     def start_instead(self, work: Work[object]) -> None:
         """Stop what runs and start this after its end. Of several such calls the last one counts."""
         with self._lock:
             self.next = work
-            if self.busy:
-                self._stop_running()
-            self._go_on()
+            if not self.busy:
+                return self._go_on()
+            token = self._stopping()
+        return token.cancel()  # at its end, what runs starts the next
 
     def stop(self) -> None:
         """Stop what runs, on the node too. Does not wait for its end; fine when nothing runs."""
-        self.next = None
-        self._stop_running()
+        with self._lock:
+            self.next = None
+            token = self._stopping()
+        token.cancel()  # without the lock, which what runs may need for its end
 
     def join(self, timeout: float | None = None) -> None:
         """Wait for the end of what `start` has started."""
         if self._thread and self._thread is not threading.current_thread():
             self._thread.join(timeout)
 
-    def _stop_running(self) -> None:
+    def _stopping(self) -> CancelToken:
+        """With the lock held: what stops the present run."""
         self._stop.disabled = True
-        self._switch.off()
+        return self._token
 
     def _begin(self) -> None:
         """With the lock held: from now on something runs."""
-        self._switch = Switch()
+        self._token = CancelToken()
         self.busy = True  # who observes it disables the controls
-        _busy.add(self)
 
     def _go_on(self) -> None:
         """Start what is to run next, unless something runs: then its end does."""
@@ -152,7 +165,7 @@ class Runner(ipywidgets.VBox):
                     tail.add(text)
                     painter.touch()
 
-                result = work(sink, self._switch)
+                result = work(sink, self._token)
             self.result = result
             if isinstance(result, Result) and result.exit_code:
                 raise failure(result)
@@ -160,11 +173,17 @@ class Runner(ipywidgets.VBox):
             self.error = problem
             raise
         finally:
-            self._show_end(time.monotonic() - started)
-            _busy.discard(self)
-            self.busy = False
-            self._go_on()
+            try:
+                self._show_end(time.monotonic() - started)
+            finally:
+                self._end()
         return result
+
+    def _end(self) -> None:
+        try:
+            self.busy = False
+        finally:  # whatever becomes of those who observe it
+            self._go_on()
 
     def _show_running(self) -> None:
         self.clear()
@@ -222,8 +241,10 @@ class _Painter:
 @atexit.register
 def _stop_all() -> None:
     """A kernel that ends leaves no command on a node."""
-    runners = list(_busy)
+    runners = [runner for runner in live_widgets(Runner) if runner.busy]
+    deadline = Deadline(_EXIT_SECONDS)  # for all together
     for runner in runners:
-        runner.stop()
+        with contextlib.suppress(Exception):  # the others are to be stopped too
+            runner.stop()
     for runner in runners:
-        runner.join(_EXIT_SECONDS)
+        runner.join(deadline.left)

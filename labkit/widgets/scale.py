@@ -1,20 +1,19 @@
 """A slider for a service's number of replicas."""
 
+import contextlib
 import shlex
-from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from labkit import checks
-from labkit.errors import CommandTimedOut
-from labkit.model import Snapshot
-from labkit.running import Result, Sink, Switch
+from labkit.cluster.cluster import Cluster
+from labkit.engine.selection import ERRORS
+from labkit.swarm import checks
+from labkit.swarm.model import Snapshot
+from labkit.transport.commands import CancelToken, Result, Sink
+from labkit.util.errors import CommandTimedOut, LabError
 from labkit.widgets import page
 from labkit.widgets.panel import Panel
 from labkit.widgets.runner import Work
-
-if TYPE_CHECKING:
-    from labkit.lab import Lab
 
 
 class Scale(Panel):
@@ -24,7 +23,7 @@ class Scale(Panel):
     After `timeout` seconds it is stopped, and told what the tasks wait for: the order stands nevertheless.
     """
 
-    def __init__(self, lab: "Lab", service: str, *, maximum: int = 12, timeout: float = 60) -> None:
+    def __init__(self, lab: Cluster, service: str, *, maximum: int = 12, timeout: float = 60) -> None:
         self.service, self.timeout = service, timeout
         self._replicas: int | None = None  # of the swarm
         self.slider = ipywidgets.IntSlider(
@@ -64,11 +63,12 @@ class Scale(Panel):
     def _scaling(self, replicas: int) -> Work[Result]:
         scale = self.on(command(self.service, replicas), timeout=self.timeout)
 
-        def explained(sink: Sink, switch: Switch) -> Result:
+        def explained(sink: Sink, token: CancelToken) -> Result:
             try:
-                return scale(sink, switch)
+                return scale(sink, token)
             except CommandTimedOut as error:
-                error.add_evidence(str(checks.running(self.service, replicas)(self.lab.snapshot())))
+                with contextlib.suppress(LabError, *ERRORS):  # that it timed out is the news
+                    error.add_evidence(str(checks.running(self.service, replicas)(self.lab.snapshot())))
                 raise
 
         return explained

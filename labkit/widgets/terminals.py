@@ -1,16 +1,12 @@
 """Buttons that open JupyterLab's terminals on the nodes."""
 
 from html import escape
-from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from labkit import hint
+from labkit.cluster.cluster import Cluster
 from labkit.widgets import page
 from labkit.widgets.panel import Panel
-
-if TYPE_CHECKING:
-    from labkit.lab import Lab
 
 
 class Terminals(Panel):
@@ -18,7 +14,7 @@ class Terminals(Panel):
 
     follows = False
 
-    def __init__(self, lab: "Lab") -> None:
+    def __init__(self, lab: Cluster) -> None:
         names = list(lab.nodes)
         buttons = "".join(f"{button(name)} " for name in names)
         commands = "".join(page.command_line("terminal", self.command(lab, name)) for name in names)
@@ -28,9 +24,9 @@ class Terminals(Panel):
         )
 
     @staticmethod
-    def command(lab: "Lab", node: str) -> str:
+    def command(lab: Cluster, node: str) -> str:
         """The command that opens a shell on a node from any terminal."""
-        return hint.command("shell", node, lab=lab.name)
+        return lab.context.hint("shell", node)
 
 
 def button(node: str) -> str:

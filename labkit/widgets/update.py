@@ -1,27 +1,17 @@
 """A rolling update: what to roll out and how carefully, its progress, and the way back."""
 
 import shlex
-from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from labkit.model import Service, Snapshot
-from labkit.running import Result
+from labkit.cluster.cluster import Cluster
+from labkit.swarm.model import Service, Snapshot
+from labkit.swarm.reasons import describe_update
+from labkit.transport.commands import Result
 from labkit.widgets.panel import Panel, on_click
-
-if TYPE_CHECKING:
-    from labkit.lab import Lab
 
 IMAGES = ("web:1", "web:2", "web:3", "web:broken")
 ACTIONS = ("pause", "continue", "rollback")
-_STATES = {  # of an update, as the engine names them (Docker Engine API, "UpdateStatus")
-    "updating": "the update is under way",
-    "paused": "the update is paused: it does not go on by itself",
-    "completed": "the update is completed",
-    "rollback_started": "the swarm rolls back",
-    "rollback_paused": "the rollback is paused: it does not go on by itself",
-    "rollback_completed": "the swarm has rolled back",
-}
 
 
 class RollingUpdate(Panel):
@@ -31,7 +21,7 @@ class RollingUpdate(Panel):
     update itself goes on nevertheless.
     """
 
-    def __init__(self, lab: "Lab", service: str, *, image: str = "web:2", timeout: float = 180) -> None:
+    def __init__(self, lab: Cluster, service: str, *, image: str = "web:2", timeout: float = 180) -> None:
         self.service, self.timeout = service, timeout
         self._snapshot = Snapshot(engines={})
         wide = {"description_width": "9em"}
@@ -129,5 +119,7 @@ def state(service: Service) -> str:
     """The last update's state in words; empty when there was none."""
     if not service.update:
         return ""
-    words = f"; {_STATES.get(service.update, service.update)}"
-    return f"{words} ({service.update_message})" if "paused" in service.update else words
+    text = f"; {describe_update(service.update)}"
+    if service.update not in ("paused", "rollback_paused"):
+        return text
+    return f"{text}: it does not go on by itself ({service.update_message})"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labkit.testing import REQUIRE_BROWSER, find_browser
+from labkit.cli.testing import REQUIRE_BROWSER, find_browser
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

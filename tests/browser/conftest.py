@@ -56,7 +56,7 @@ import pytest
 import requests
 
 from labkit import Lab
-from labkit.state import state_dir
+from labkit.util.paths import state_dir
 from tests.browser import chromium
 from tests.browser.jupyterlab import ARTIFACTS, JupyterLab
 from tests.helpers import spawn, wait_for_line

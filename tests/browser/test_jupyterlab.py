@@ -2,7 +2,7 @@
 
 import pytest
 
-from labkit import topology
+from labkit.topology import topology
 from tests.browser.jupyterlab import JupyterLab
 
 pytestmark = [pytest.mark.engine, pytest.mark.browser]

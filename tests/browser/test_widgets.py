@@ -104,7 +104,7 @@ def test_a_toggle_drains_a_node(web: Lab, jupyterlab: JupyterLab) -> None:
 def test_an_update_shows_its_progress(web: Lab, jupyterlab: JupyterLab) -> None:
     output = show(jupyterlab, 'widgets.RollingUpdate(lab, "web")')
     output.get_by_role("button", name="Update").click()
-    see(output, "the update is under way")
+    see(output, "the update is in progress")
     keep(jupyterlab, "update-runs")
     see(output, "web:2 runs in 3 of 3 tasks; the update is completed")
     see(output, "✓ exit 0")

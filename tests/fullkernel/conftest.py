@@ -1,6 +1,6 @@
 """Labs on virtual machines with a full kernel.
 
-They run in a process of their own, because all labs of a process share one engine:
+They run in a process of their own, whose labs are on machines where a test does not say otherwise:
 
     LABKIT_ENGINE=vm python -m pytest -m fullkernel
 
@@ -12,15 +12,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from labkit import Lab, engine
-from labkit.engine import vm
+from labkit import Lab
+from labkit.engine.selection import EngineContext
 from tests.browser import chromium
 
 LAB = os.environ.get("LABKIT_TEST_LAB", "labkit-test") + "-full"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if engine.kind() not in (engine.VM, engine.VM_DIRECT):
+    if not EngineContext(LAB).wants_vm:
         pytest.skip("LABKIT_ENGINE is not vm: no virtual machine (./lab test --full-kernel provides one)")
     if item.get_closest_marker("browser"):
         chromium.require()
@@ -30,12 +30,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def full_lab() -> Iterator[Lab]:
     """A lab that is down. What its machine saves serves all tests of the session, and is gone after them."""
     lab = Lab(LAB)
-    _forget(lab)  # what a killed run has left
+    forget(lab)  # what a killed run has left
     yield lab
-    _forget(lab)
+    forget(lab)
 
 
-def _forget(lab: Lab) -> None:
+def forget(lab: Lab) -> None:
+    """Remove a lab, and what its machine has saved."""
     lab.down()
-    for machine in vm.homes(lab.name):
-        machine.home.forget()
+    for machine in lab.context.vms():
+        machine.home.delete_state()

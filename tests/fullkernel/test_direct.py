@@ -7,10 +7,10 @@ from contextlib import closing
 import pytest
 from docker.models.containers import Container
 
-from labkit import images
 from labkit.bundle import wheels
+from labkit.cli.testing import ROOT
 from labkit.engine.find import connect, own_engine
-from labkit.testing import ROOT
+from labkit.images import builder
 
 pytestmark = [pytest.mark.fullkernel, pytest.mark.engine]
 
@@ -30,7 +30,7 @@ ENTRYPOINT ["tini", "--", "sleep", "infinity"]
 PYTHON = "3.13"  # of Debian 13
 ASK = """
 from labkit import Lab, load
-from labkit.deadline import Deadline
+from labkit.util.deadline import Deadline
 nodes = Lab().nodes
 wanted = {(name, f"web.{slot}") for name in nodes for slot in (1, 2, 3)}
 for _ in Deadline(60).attempts():  # nodes hear of tasks from each other
@@ -56,7 +56,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
         target.write_bytes((ROOT / name).read_bytes())
         target.chmod((ROOT / name).stat().st_mode)
     with closing(connect(own_engine(), timeout=600)) as client:
-        arguments = {"MACHINE": images.ensure(client, "machine", print)}
+        arguments = {"MACHINE": builder.ensure(client, "machine", print)}
         client.images.build(path=str(folder), tag=TAG, buildargs=arguments, rm=True, forcerm=True)
         container = client.containers.run(
             TAG, detach=True, user=LEARNER, cap_drop=["ALL"], security_opt=["no-new-privileges:true"]

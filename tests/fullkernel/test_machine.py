@@ -11,7 +11,7 @@ from typing import Any
 import docker
 import pytest
 
-from labkit import Lab, engine
+from labkit import Lab
 from labkit.engine.find import connect, own_engine
 from tests.fullkernel.conftest import LAB
 from tests.helpers import eventually, labkit, spawn, wait_for_line
@@ -113,7 +113,7 @@ def test_a_machine_that_was_killed_is_told_and_comes_back_with_its_disk(
     own.containers.get(machine).kill()
     done = labkit("exec", "manager1", "--lab", LAB, "--", "true")
     assert done.returncode == 1
-    assert done.stderr.startswith("EngineUnsuitable: the virtual machine has ended\n  its console:\n"), done
+    assert done.stderr.startswith("EngineUnsuitable: the virtual machine has stopped\n  console:\n"), done
     assert "Try: " in done.stderr and "Traceback" not in done.stderr
     said = up(LAB)
     assert "resumed" not in said
@@ -159,7 +159,7 @@ def test_a_machine_stopped_while_it_boots_is_told_and_the_next_up_works(own: doc
             lambda: own.containers.list(filters={"name": f"{OTHER}-machine", "status": "running"}), "it runs"
         )[0]
         container.stop(timeout=1)
-        wait_for_line(process, "EngineUnsuitable: the virtual machine ended while it booted")
+        wait_for_line(process, "EngineUnsuitable: the virtual machine stopped while booting")
         assert process.wait(60) == 1
         up(OTHER)
         addresses = [report(lab)["engine"] for lab in (LAB, OTHER)]
@@ -167,4 +167,4 @@ def test_a_machine_stopped_while_it_boots_is_told_and_the_next_up_works(own: doc
         assert on_node("hostname", OTHER) == on_node("hostname", LAB) == "manager1\n"
     finally:
         forget(own, OTHER)
-    assert engine.own_client().containers.list(all=True, filters={"name": f"{OTHER}-machine"}) == []
+    assert own.containers.list(all=True, filters={"name": f"{OTHER}-machine"}) == []

@@ -2,10 +2,10 @@
 
     LABKIT_LAB=mine python -m tests.notebooks.execute [notebooks/01-create-a-swarm.ipynb …]
 
-All chapters when none is named. Committed outputs are for who has not run the cells yet: on a code host, or in
-JupyterLab, which trusts only what was run here. Neither shows widgets or inline SVG. So a widget leaves its text,
-and a picture is a PNG beside its text. Tokens are cut short. A cell that skips its step on this kernel keeps
-the output of a kernel that took it, if one is there: on such a kernel, LABKIT_ENGINE=vm brings it about.
+All chapters when none is named. Committed outputs are for who has not run the cells yet: on a code host, or
+in JupyterLab, which trusts only what was run here. Neither shows widgets or inline SVG. So a widget leaves
+its text, and a picture is a PNG beside its text. Tokens are cut short. A cell that skips its step on this
+kernel keeps the output of a kernel that took it, if one is there: LABKIT_ENGINE=vm brings it about.
 """
 
 import copy
@@ -16,12 +16,12 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from labkit.errors import redact
+from labkit.util.errors import redact
 from tests.notebooks.run import cell_seconds
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 WIDGET = "application/vnd.jupyter.widget-view+json"
-SKIPPED = "Skipped: "  # so begins what `lab.can` prints
+SKIPPED = "Skipped: "  # so begins what `lab.supports` prints
 
 # What the kernel hears before the first cell. 32 colours are enough, and a quarter of the bytes.
 _PICTURES_AS_PNG = """
@@ -70,11 +70,12 @@ def keep_what_was_skipped(book: NotebookNode, before: dict[str, NotebookNode]) -
 
 def skipped(cell: NotebookNode) -> bool:
     """Whether the cell's output says that its step was skipped."""
-    return any(output.get("text", "").startswith(SKIPPED) for output in cell.outputs)
+    said = (output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs)
+    return any(text.startswith(SKIPPED) for text in said)
 
 
 def tidied(book: NotebookNode) -> NotebookNode:
-    """The notebook, with widgets reduced to their texts and each cell's stderr first: it comes at any time."""
+    """The notebook, with widgets reduced to their texts; each cell's stderr first: it comes at any time."""
     for cell in book.cells:
         cell.get("outputs", []).sort(key=lambda output: output.get("name") != "stderr")
         for output in cell.get("outputs", []):

@@ -9,14 +9,15 @@ from xml.etree import ElementTree
 import nbformat
 from nbformat import NotebookNode
 
-from labkit import engine
+from labkit.engine.selection import EngineContext
+from labkit.util import command_hint
 
 SANITIZE = Path(__file__).with_name("sanitize.cfg")
 
 
 def cell_seconds() -> int:
     """How long a cell may take; a virtual machine may have to emulate its processors."""
-    return 1500 if engine.kind() in (engine.VM, engine.VM_DIRECT) else 180
+    return 1500 if EngineContext(command_hint.default_lab()).wants_vm else 180
 
 
 def code_cells(book: NotebookNode) -> list[NotebookNode]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import nbformat
 
-from labkit.console import table
+from labkit.util.console import table
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -26,7 +26,7 @@ _FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?:])\s+(?=[A-Z`*])")
 _LEANS_ON_WHAT_STANDS_BEFORE = re.compile(r"(?:That|This|These|It|They|Both|There|From then)\b")
 _GROUPS = {"container", "image", "system"} | set(
-    "node service swarm network volume plugin stack secret config".split()
+    ["node", "service", "swarm", "network", "volume", "plugin", "stack", "secret", "config"]
 )
 _COMMAND = re.compile(r"(?<![\w/.-])docker ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)?)")
 

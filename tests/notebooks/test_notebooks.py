@@ -1,4 +1,4 @@
-"""Every chapter runs from top to bottom, alone, and says what its committed outputs say; wrong answers fail."""
+"""Every chapter runs from top to bottom, alone, says what its committed outputs say; wrong answers fail."""
 
 import os
 import re
@@ -10,12 +10,11 @@ import pytest
 from nbformat.v4 import new_code_cell
 
 from labkit import Lab
-from labkit.console import Story
-from labkit.model import Json
 from labkit.course import chapters
 from labkit.course.exam.registry import SCENARIOS
-from labkit.course.exam.state import PREFIX
-from labkit.course.patient import patient
+from labkit.course.exam_state import PREFIX
+from labkit.swarm.model import Json
+from labkit.util.console import ProgressReporter
 from tests.notebooks import wrong
 from tests.notebooks.run import code_cells, nbval, passes, tags
 
@@ -33,7 +32,7 @@ STRICT = "nbval-check-output"
 def _lab() -> Iterator[Lab]:
     lab = Lab(LAB)
     lab.down()  # what a killed run has left
-    yield lab.up(story=Story(quiet=True))
+    yield lab.up(reporter=ProgressReporter(quiet=True))
     lab.down()
 
 
@@ -49,7 +48,10 @@ def test_there_are_notebooks() -> None:
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs_says_what_was_committed_and_takes_solutions_alone(notebook: Path, tmp_path: Path) -> None:
-    """With cells put in before each solution: nothing done, then wrong answers, all to be refused."""
+    """With cells put in before each solution, which itself runs as it is committed.
+
+    They check that it is refused with nothing done, and with each wrong answer.
+    """
     book = nbformat.read(notebook, as_version=4)
     answers = wrong.load(chapters.find(notebook.stem)[1].key)
     cells = []
@@ -59,8 +61,6 @@ def test_runs_says_what_was_committed_and_takes_solutions_alone(notebook: Path, 
             facts = SCENARIOS[found[1]].facts(found[1], int(found[2]))
         if found := re.search(r"^%%on .+ --unless (\S+)", cell.source):
             cells += map(new_code_cell, wrong.trial(found[1], wrong.filled(answers[found[1]], facts)))
-            magic, script = cell.source.split("\n", 1)
-            cell.source = f"{magic}\n{patient(script)}"  # the last answer's undo may still be at work
         cells.append(cell)
         if cell.cell_type == "code" and cell.source.startswith("lab.begin("):
             cells.append(new_code_cell(wrong.REFUSED))

@@ -6,8 +6,8 @@
     undo = "rm /lab/worker-token"   # where the next try would be disturbed
     on = "worker1"                  # manager1, where it is not said
 
-For scenarios of the exam, `<name>` stands for the fact of this name. An answer that `spoils` one, so that it cannot
-be solved any more, is tried by tests/swarm/test_exam.py alone.
+For scenarios of the exam, `<name>` stands for the fact of this name. An answer that `spoils` one, so that it
+cannot be solved any more, is tried by tests/swarm/test_exam.py alone.
 """
 
 import tomllib
@@ -15,32 +15,48 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from labkit.course.exam.scenario import Facts, fill
-from labkit.course.patient import patient
-from labkit.model import Json
+from labkit.course.retrying import with_retries
+from labkit.swarm.model import Json
 
 _FOLDER = Path(__file__).with_name("wrong")
 
-# A cell for the notebook's kernel: a check refuses at once, and goes on to; `says` may take a moment. The hints
-# that look at the swarm have something to say of any state in which they can.
+# A cell for the notebook's kernel: a check refuses at once, and goes on to; `says` may take a moment. The
+# hints that look at the swarm have something to say of any state in which they can.
 REFUSED = """
 import contextlib
-from labkit import engine
 from labkit.course import exercises, grading
-from labkit.course.look import Look
-from labkit.deadline import Deadline
-from labkit.errors import LabError
+from labkit.course.inspector import Inspector
+from labkit.engine.selection import ERRORS
+from labkit.util.deadline import Deadline
+from labkit.util.errors import LabError
 
 def refused(name, says=""):
-    for hint in filter(callable, exercises.find(name).hints):
-        with contextlib.suppress(LabError, *engine.ERRORS):
-            assert hint(Look(lab)).strip()
+    for hint in filter(callable, exercises.find(lab, name).hints):
+        with contextlib.suppress(LabError, *ERRORS):
+            assert hint(Inspector(lab)).strip()
     for _ in Deadline(60).attempts(every=0.5):
-        grade = grading.grade(lab, name, exercises.find(name), settle=0)
+        grade = grading.grade(lab, name, exercises.find(lab, name), settle=0)
         assert not grade.solved, f"a wrong answer is accepted: {grade}"
         missing = "\\n".join(str(point) for point in grade.points if not point)
         if says in missing:
             return
     raise AssertionError(f"{says!r} is not in: {missing}")
+
+def settled():
+    before = None
+    for _ in Deadline(60).attempts(every=0.5):
+        snapshot = lab.snapshot()
+        if not snapshot.quorum:
+            return
+        up = {node.name for node in snapshot.nodes if node.status == "ready"}
+        moving = [service.name for service in snapshot.services if service.update in ("updating", "rollback_started")]
+        moving += [task.name for task in snapshot.tasks if not task.wanted and task.state == "running" and task.node in up]
+        manager = Inspector(lab, snapshot).manager
+        now = {entry["ID"]: entry["Version"]["Index"] for entry in manager.services() + manager.nodes()}
+        if not moving and now == before:
+            return
+        before = now
+    raise AssertionError(f"still in motion: {moving or 'services or nodes change'}")
 """
 
 
@@ -59,11 +75,11 @@ def filled(answers: Sequence[Json], facts: Facts) -> list[Json]:
 
 
 def trial(exercise: str, answers: Sequence[Json]) -> list[str]:
-    """Cells that try an exercise before anything is done, then with each wrong answer."""
+    """Cells that try an exercise before anything is done, then with each wrong answer; then the swarm settles."""
     cells = [f"refused({exercise!r})"]
     for answer in answers:
         node = answer.get("on", "manager1")
-        cells += [f"%%on {node}\n{patient(answer['run'])}", f"refused({exercise!r}, {answer['says']!r})"]
+        cells += [f"%%on {node}\n{with_retries(answer['run'])}", f"refused({exercise!r}, {answer['says']!r})"]
         if "undo" in answer:
-            cells.append(f"%%on {node}\n{patient(answer['undo'])}")
-    return cells
+            cells.append(f"%%on {node}\n{with_retries(answer['undo'])}")
+    return [*cells, "settled()"]

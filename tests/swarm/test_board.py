@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from labkit import Lab
-from labkit.film import Event, Frame
+from labkit.course import progress
+from labkit.observe.recording import Event, Frame
 from labkit.widgets.board import Board
 from tests.helpers import eventually
 from tests.recorded import enlarged, recorded
@@ -58,8 +59,34 @@ def test_a_lost_quorum_is_shown(swarm: Lab, board: Board) -> None:
 
 def test_there_is_one_for_a_lab(swarm: Lab, board: Board) -> None:
     assert swarm.board() is board
-    assert Lab(swarm.name).board() is board
     assert repr(board) == f"<Board of lab {swarm.name}: live>"
+
+
+def test_it_gives_way_to_the_board_of_a_later_lab_object_of_its_name(
+    swarm: Lab, board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABKIT_DATA_DIR", str(tmp_path))
+    before, later = board.exercises.value, Lab(swarm.name)
+    other = later.board()
+    try:
+        assert other is not board and not board.live
+        assert later.board() is other
+        eventually(lambda: "no services yet" in painted(other), "the nodes")
+        progress.of(later).record("chapter", "create-a-swarm")
+        assert "create.1" in other.exercises.value
+        assert board.exercises.value == before
+    finally:
+        other.close()
+    assert not followers()
+
+
+def test_a_board_of_another_lab_stays(board: Board) -> None:
+    other = Lab("no-such-lab").board()
+    try:
+        assert board.live and other.live
+    finally:
+        other.close()
+    assert board.live
 
 
 def test_closing_leaves_nothing_and_the_next_is_a_new_one(swarm: Lab, board: Board) -> None:
@@ -88,7 +115,7 @@ def test_five_hundred_changes_do_not_grow_the_memory(board: Board) -> None:
         snapshot = snapshots[number % 3]
         state = ("running", "starting", "preparing")[number // 3 % 3]
         tasks = (replace(snapshot.tasks[0], state=state, changed=float(number)), *snapshot.tasks[1:])
-        event = Event(float(number), "task", "start", "web.1", "worker1", f"change {number}")
+        event = Event(float(number), "task", "start", f"web.{number}", "worker1")
         board.paint(Frame(float(number), replace(snapshot, tasks=tasks), (event,)))
 
     for number in range(50):  # fonts and caches
@@ -96,5 +123,5 @@ def test_five_hundred_changes_do_not_grow_the_memory(board: Board) -> None:
     before = memory()
     for number in range(500):
         paint(number)
-    assert "change 499" in board.news.value
+    assert "web.499 on worker1: started" in board.news.value
     assert memory() - before < 20

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from labkit import engine, images, topology
 from labkit.bundle import verify
 from labkit.bundle.manifest import digest
+from labkit.engine.find import connect, own_engine
+from labkit.images import builder
+from labkit.topology import topology
 from tests import airgap
 from tests.airgap import Machine
 from tests.helpers import labkit, wait_for_line
@@ -70,7 +72,7 @@ def project(machine: Machine, bundle: Path) -> Path:
 
 
 def wanted() -> set[str]:
-    return {*images.content_tags(topology.load()), images.content_tag("machine")}
+    return {*builder.content_tags(topology.load().images), builder.content_tag("machine")}
 
 
 def digests(archive: tarfile.TarFile) -> dict[str, str]:
@@ -81,7 +83,7 @@ def digests(archive: tarfile.TarFile) -> dict[str, str]:
 
 def test_a_bundle_is_whole_and_fits_the_machine_that_made_it(bundle: Path) -> None:
     manifest = verify.check(bundle, lambda *_: None)
-    verify.require_this_machine(manifest, bundle)
+    verify.require_this_host(manifest, bundle)
     assert set(manifest.images) == wanted()
 
 
@@ -91,8 +93,8 @@ def test_where_there_is_no_docker_the_machines_disks_are_unpacked(bundle: Path, 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "labkit up --engine vm" in done.stdout
     unpacked = {f"machine/{path.name}": digest(path).sha256 for path in (tmp_path / "machine").iterdir()}
-    with closing(engine.own_client(600)) as client, (tmp_path / "image.tar").open("wb") as copy:
-        container = client.containers.create(images.content_tag("machine"))
+    with closing(connect(own_engine(), 600)) as client, (tmp_path / "image.tar").open("wb") as copy:
+        container = client.containers.create(builder.content_tag("machine"))
         try:
             copy.writelines(container.get_archive("/machine")[0])
         finally:
@@ -159,7 +161,7 @@ def test_a_load_that_was_killed_is_done_again(machine: Machine, project: Path, b
         killed.communicate(timeout=30)
         assert wanted() - {tag for image in client.images.list() for tag in image.tags}
 
-        for told in ("loaded", "were there"):  # and once more, where nothing is left to do
+        for told in ("loaded", "already present"):  # and once more, where nothing is left to do
             again = machine.run("./lab", "bundle", "load", str(bundle), cwd=project, timeout=300)
             assert again.returncode == 0, again.stdout
             assert re.search(rf"[1-9] {told}", again.stdout)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from labkit import Lab, checks, topology
-from labkit.console import Story
-from labkit.running import run_on
+from labkit import Lab, checks
+from labkit.topology import topology
+from labkit.transport.commands import run_on
+from labkit.util.console import ProgressReporter
 from tests import compose
 from tests.helpers import labkit, leftovers
 
@@ -83,7 +84,7 @@ def test_a_lab_that_compose_started_is_labkits_too(
     pull = "docker pull -q web:1 && docker pull -q alpine"
     for result in run_on(list(theirs.nodes.values()), pull, sink=None):
         assert result.stdout.split() == ["docker.io/library/web:1", "docker.io/library/alpine:latest"]
-    theirs.up(swarm=True, story=Story(quiet=True))
+    theirs.up(swarm=True, reporter=ProgressReporter(quiet=True))
     theirs.wait(checks.nodes_ready(3))
     assert labkit("down", "--lab", theirs.name).returncode == 0
     assert leftovers(theirs.name) == []

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from labkit import Lab, checks, widgets
+from labkit.cluster.node import Node
 from labkit.course import exercises, grading, progress
-from labkit.course.belongings import belongings
-from labkit.errors import NotSolved, WouldRemove
-from labkit.node import Node
+from labkit.course.user_resources import user_resources
+from labkit.util.errors import NotSolved, WouldRemove
 from tests.helpers import eventually, labkit
 
 pytestmark = pytest.mark.engine
@@ -32,30 +32,30 @@ MADE = {
 
 
 def test_a_swarm_that_labkit_formed_holds_nothing_of_a_learner(swarm: Lab) -> None:
-    assert belongings(swarm) == []
-    assert belongings(swarm.reset()) == []
+    assert user_resources(swarm) == []
+    assert user_resources(swarm.reset()) == []
 
 
 def test_all_that_a_learner_made_is_told_and_left(swarm: Lab) -> None:
     manager = swarm.node("manager1")
     manager.run("\n".join(MADE), quiet=True)
-    assert sorted(belongings(swarm)) == sorted(MADE.values())
+    assert sorted(user_resources(swarm)) == sorted(MADE.values())
     with pytest.raises(WouldRemove, match="holds what you have made") as caught:
         swarm.begin("join-and-manage-nodes")
     assert set(MADE.values()) <= set(caught.value.evidence)
     assert 'lab.begin("join-and-manage-nodes", yes=True)' in caught.value.next_step
-    assert sorted(belongings(swarm)) == sorted(MADE.values())
+    assert sorted(user_resources(swarm)) == sorted(MADE.values())
     swarm.begin("join-and-manage-nodes", yes=True)
-    assert belongings(swarm) == []
+    assert user_resources(swarm) == []
     assert checks.nodes_ready(1)(swarm.snapshot())
 
 
 def test_nodes_that_a_learner_joined_are_told(lab: Lab) -> None:
     lab.begin("join-and-manage-nodes")
-    assert belongings(lab) == []
+    assert user_resources(lab) == []
     token = lab.node("manager1").api.inspect_swarm()["JoinTokens"]["Worker"]
     lab.node("worker1").run(f"docker swarm join --token {token} manager1:2377", quiet=True)
-    assert belongings(lab) == ["membership of worker1"]
+    assert user_resources(lab) == ["membership of worker1"]
 
 
 def _by_hand(manager: Node) -> None:
@@ -79,7 +79,7 @@ def _without_quorum(manager: Node) -> None:
     ("break_it", "told"),
     [
         (_by_hand, "which labkit has not formed"),
-        (lambda manager: manager.kill(), "all that is on manager1, which cannot be seen"),
+        (lambda manager: manager.kill(), "everything on manager1, which cannot be seen"),
         (_locked, "no manager answers for"),
         (_without_quorum, "lost their quorum"),
     ],
@@ -88,7 +88,7 @@ def test_a_swarm_of_the_learners_own_is_one_of_their_things(
     swarm: Lab, break_it: Callable[[Node], None], told: str
 ) -> None:
     break_it(swarm.node("manager1"))
-    eventually(lambda: [words for words in belongings(swarm) if told in words], told)
+    eventually(lambda: [words for words in user_resources(swarm) if told in words], told)
     with pytest.raises(WouldRemove):
         swarm.begin("create-a-swarm")
     swarm.begin("create-a-swarm", yes=True)
@@ -104,12 +104,12 @@ def test_the_command_line_asks_too(swarm: Lab) -> None:
     assert "Traceback" not in refused.stderr
     done = labkit("begin", "create", "--yes", "--lab", swarm.name)
     assert (done.returncode, done.stderr) == (0, "")
-    assert belongings(swarm) == []
+    assert user_resources(swarm) == []
 
 
 @pytest.mark.parametrize("name", exercises.EXERCISES)
 def test_no_check_accepts_an_empty_swarm(_empty_swarm: Lab, name: str) -> None:
-    assert not grading.grade(_empty_swarm, name, exercises.find(name), settle=0)
+    assert not grading.grade(_empty_swarm, name, exercises.find(_empty_swarm, name), settle=0)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def _empty_swarm(_shared_lab: Lab) -> Lab:
 
 @pytest.mark.parametrize("name", exercises.EXERCISES)
 def test_no_check_accepts_bare_engines(_bare_engines: Lab, name: str) -> None:
-    assert not grading.grade(_bare_engines, name, exercises.find(name), settle=0)
+    assert not grading.grade(_bare_engines, name, exercises.find(_bare_engines, name), settle=0)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_a_check_says_what_is_missing_and_why_it_matters(swarm: Lab) -> None:
 
 
 def test_hints_come_in_steps_and_look_at_the_swarm(swarm: Lab, capsys: pytest.CaptureFixture[str]) -> None:
-    progress.record("chapter", "join-and-manage-nodes")
+    progress.of(swarm).record("chapter", "join-and-manage-nodes")
     given = []
     for _ in range(4):
         swarm.hint("join.3")
@@ -173,7 +173,7 @@ def test_a_click_begins_the_chapter(swarm: Lab) -> None:
     widget.run()
     widget.close()
     assert checks.swarm_inactive()(swarm.snapshot())
-    assert belongings(swarm) == []
+    assert user_resources(swarm) == []
 
 
 def test_a_solution_runs_only_while_it_is_needed(swarm: Lab, magic: Callable[[str, str], str]) -> None:

@@ -6,15 +6,22 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from labkit import engine
-from labkit.engine.probes import LABEL
+from labkit.engine import doctor
+from labkit.engine.doctor import LABEL
+from labkit.engine.selection import EngineContext
+from labkit.util import command_hint
 
 pytestmark = pytest.mark.engine
 
 
 @pytest.fixture
-def client() -> Iterator[docker.DockerClient]:
-    client = engine.client(timeout=30)
+def context() -> EngineContext:
+    return EngineContext(command_hint.DEFAULT_LAB)
+
+
+@pytest.fixture
+def client(context: EngineContext) -> Iterator[docker.DockerClient]:
+    client = context.client(timeout=30)
     yield client
     client.close()
 
@@ -45,13 +52,15 @@ def leftovers(client: docker.DockerClient) -> list[str | None]:
     return [each.id for each in client.containers.list(all=True, filters={"label": LABEL})]
 
 
-def test_client_talks_to_the_found_engine(client: docker.DockerClient) -> None:
+def test_client_talks_to_the_found_engine(context: EngineContext, client: docker.DockerClient) -> None:
     assert client.ping()
-    assert client.version()["ApiVersion"] == engine.find().api_version
+    assert client.version()["ApiVersion"] == context.endpoint().api_version
 
 
-def test_examine_probes_the_kernel_and_leaves_nothing(client: docker.DockerClient, image: str) -> None:
-    probes = {probe.key: probe for probe in engine.examine(image)}
+def test_examine_probes_the_kernel_and_leaves_nothing(
+    context: EngineContext, client: docker.DockerClient, image: str
+) -> None:
+    probes = {probe.key: probe for probe in doctor.examine(context, image)}
     assert probes["engine"].ok
     assert probes["disk"].found.endswith("GB free")
     assert probes["inotify"].found.endswith("instances per user")
@@ -60,7 +69,7 @@ def test_examine_probes_the_kernel_and_leaves_nothing(client: docker.DockerClien
 
 
 def test_probe_removes_its_own_volume(
-    client: docker.DockerClient, image: str, monkeypatch: pytest.MonkeyPatch
+    context: EngineContext, client: docker.DockerClient, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mounted: list[str] = []
     remove = Container.remove
@@ -71,25 +80,25 @@ def test_probe_removes_its_own_volume(
         remove(self, **options)
 
     monkeypatch.setattr(Container, "remove", note_and_remove)
-    engine.examine(image)
+    doctor.examine(context, image)
     assert mounted
     assert not set(mounted) & {volume.id for volume in client.volumes.list()}
 
 
 def test_probe_that_fails_leaves_nothing(
-    client: docker.DockerClient, image: str, monkeypatch: pytest.MonkeyPatch
+    context: EngineContext, client: docker.DockerClient, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("docker.models.containers.Container.wait", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        engine.examine(image)
+        doctor.examine(context, image)
     assert leftovers(client) == []
 
 
-def test_examine_without_the_image_says_so(client: docker.DockerClient) -> None:
-    probes = {probe.key: probe for probe in engine.examine("labkit.invalid/no-such-image")}
+def test_examine_without_the_image_says_so(context: EngineContext, client: docker.DockerClient) -> None:
+    probes = {probe.key: probe for probe in doctor.examine(context, "labkit.invalid/no-such-image")}
     assert probes["ip_vs"].ok is None
     assert "has no image labkit.invalid/no-such-image" in probes["ip_vs"].found
     assert leftovers(client) == []

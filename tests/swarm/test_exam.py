@@ -7,16 +7,16 @@ import ipywidgets
 import pytest
 
 from labkit import Lab, widgets
-from labkit.course import grading, patient, progress
-from labkit.course.exam import rounds, state
+from labkit.course import exam_state, grading, progress, retrying
+from labkit.course.exam import rounds
 from labkit.course.exam.registry import SCENARIOS, find
 from labkit.course.exam.scenario import fill, filled
-from labkit.course.exam.state import PREFIX
+from labkit.course.exam_state import PREFIX
 from labkit.course.grading import Exercise
-from labkit.course.look import Look
-from labkit.deadline import Deadline
-from labkit.errors import LabError, NotSolved, WouldRemove
-from labkit.model import Json
+from labkit.course.inspector import Inspector
+from labkit.swarm.model import Json
+from labkit.util.deadline import Deadline
+from labkit.util.errors import LabError, NotSolved, WouldRemove
 from tests.helpers import eventually, labkit
 from tests.notebooks import wrong
 
@@ -50,29 +50,29 @@ def test_a_scenario_takes_its_solution_and_nothing_less(_shared_lab: Lab, name: 
     told = last_hint(lab, exercise)
     for answer in wrong.filled(ANSWERS[full], facts):
         node = answer.get("on", "manager1")
-        patient.run(lab.node(node), answer["run"])
+        retrying.run(lab.node(node), answer["run"])
         refused(lab, full, exercise, answer["says"])
         if "undo" in answer:
-            patient.run(lab.node(node), answer["undo"])
+            retrying.run(lab.node(node), answer["undo"])
     for answer in (answer for answer in ANSWERS[full] if "spoils" in answer):
         node = fill(answer.get("on", "manager1"), facts)
-        patient.run(lab.node(node), fill(answer["run"], facts))
+        retrying.run(lab.node(node), fill(answer["run"], facts))
         refused(lab, full, exercise, fill(answer["says"], facts))
         exercise, facts = begun(lab, name)
     for node, script in filled(scenario.solution, facts):
-        patient.run(lab.node(node), script)
+        retrying.run(lab.node(node), script)
     found = grading.grade(lab, full, exercise, settle=SECONDS)
     assert found, found
     assert last_hint(lab, exercise) != told
     assert lab.check(full)
-    running = state.now().running
+    running = exam_state.now(lab).running
     assert running is not None and running.solved
 
 
 def begun(lab: Lab, name: str) -> tuple[Exercise, Json]:
     """Begin a scenario; the exercise that it is now, and its facts."""
     lab.practice(name, seed=SEED, yes=True)
-    running = state.now().running
+    running = exam_state.now(lab).running
     assert running is not None
     return find(name)[1].exercise(running.facts), running.facts
 
@@ -81,7 +81,7 @@ def last_hint(lab: Lab, exercise: Exercise) -> str:
     """It looks at the swarm, and has something to say whatever was done."""
     hint = exercise.hints[-1]
     assert callable(hint)
-    return hint(Look(lab))
+    return hint(Inspector(lab))
 
 
 def refused(lab: Lab, name: str, exercise: Exercise, says: str) -> None:
@@ -110,7 +110,7 @@ def test_practice_asks_before_it_takes_away_what_a_learner_made(
 
     swarm.practice("pending-memory", seed=SEED)  # nothing was done: nothing to ask
     told = capsys.readouterr().out
-    running = state.now().running
+    running = exam_state.now(swarm).running
     assert running is not None
     facts = running.facts
     assert facts["service"] in told and "<" not in told
@@ -134,7 +134,7 @@ def test_an_exam_grades_once_gives_no_hints_and_tells_the_score(
     quick = {name: SCENARIOS[name] for name in ("pending-label", "pending-memory", "drained")}
     monkeypatch.setattr("labkit.course.exam.registry.SCENARIOS", quick)
     swarm.exam(minutes=30, count=3, seed=SEED)
-    sitting = state.exam()
+    sitting = exam_state.exam(swarm)
     assert sitting is not None and sorted(sitting.names) == sorted(PREFIX + name for name in quick)
     assert "3 scenarios, 30 minutes" in capsys.readouterr().out
     with pytest.raises(LabError, match="no hints"):
@@ -147,15 +147,15 @@ def test_an_exam_grades_once_gives_no_hints_and_tells_the_score(
         swarm.check()
     with pytest.raises(LabError, match="graded already"):
         swarm.check()
-    swarm.next()
+    swarm.next_scenario()
     _solve(swarm)
     assert swarm.check()
-    swarm.next()
-    swarm.next()  # the last one without a grade
+    swarm.next_scenario()
+    swarm.next_scenario()  # the last one without a grade
     assert "1 of 3 scenarios solved" in capsys.readouterr().out
-    assert state.exam() is None
+    assert exam_state.exam(swarm) is None
     with pytest.raises(LabError, match="no exam runs"):
-        swarm.next()
+        swarm.next_scenario()
     assert [entry.ok for entry in progress.records("exam")] == [False, False, True, False]
 
 
@@ -172,12 +172,13 @@ def test_an_exam_by_buttons(swarm: Lab, monkeypatch: pytest.MonkeyPatch) -> None
         eventually(lambda: not widget.runner.busy and not widget.begin.disabled, "the end of the click", 60)
 
     click(widget.begin)
-    assert widget.anyway.layout.display is None and state.exam() is None  # it asks before it removes
+    assert widget.anyway.layout.display is None and exam_state.exam(swarm) is None  # it asks first
     click(widget.anyway)
-    assert widget.anyway.layout.display == "none" and state.exam()
-    running = state.now().running
+    assert widget.anyway.layout.display == "none" and exam_state.exam(swarm)
+    running = exam_state.now(swarm).running
     assert running is not None
-    eventually(lambda: running.name in widget.story.value, "the story")
+    eventually(lambda: "Scenario 1 of 2: " in widget.story.value, "the story")
+    assert running.name not in widget.story.value
     follower = widgets.Exercise(swarm, running.name)
     assert "lab.check() grades" in follower.points.value  # and says no point of it
     follower.close()
@@ -185,7 +186,7 @@ def test_an_exam_by_buttons(swarm: Lab, monkeypatch: pytest.MonkeyPatch) -> None
     click(widget.grade)
     click(widget.next)
     click(widget.next)
-    assert state.exam() is None and "1 of 2 scenarios solved" in rounds.status()
+    assert exam_state.exam(swarm) is None and "1 of 2 scenarios solved" in rounds.status(swarm)
     assert widget.grade.disabled and not widget.begin.disabled
     widget.close()
 
@@ -209,7 +210,7 @@ def test_practice_and_exam_on_the_command_line(swarm: Lab) -> None:
 
 
 def _solve(lab: Lab) -> None:
-    running = state.now().running
+    running = exam_state.now(lab).running
     assert running is not None
     for node, script in filled(find(running.name)[1].solution, running.facts):
-        patient.run(lab.node(node), script)
+        retrying.run(lab.node(node), script)

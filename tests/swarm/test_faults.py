@@ -7,11 +7,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from labkit import Lab, checks, faults
-from labkit.console import Story
-from labkit.errors import LabError
-from labkit.faults import Fault
-from labkit.node import Node
+from labkit import Lab, checks
+from labkit.cluster import faults
+from labkit.cluster.faults import Fault
+from labkit.cluster.node import Node
+from labkit.util.console import ProgressReporter
+from labkit.util.errors import LabError
 from tests.helpers import eventually, service
 
 pytestmark = pytest.mark.engine
@@ -164,7 +165,7 @@ def test_undo_takes_what_came_by_hand_too(lab: Lab) -> None:
     "restore",
     [
         Lab.reset,
-        lambda lab: lab.up(story=Story(quiet=True)),
+        lambda lab: lab.up(reporter=ProgressReporter(quiet=True)),
         lambda lab: lab.begin("join-and-manage-nodes", yes=True),
     ],
     ids=["reset", "up", "begin"],

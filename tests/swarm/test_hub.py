@@ -13,12 +13,14 @@ from datetime import datetime
 import pytest
 from docker.models.containers import Container
 
-from labkit import Lab, bringup, engine, images
-from labkit.console import Story
+from labkit import Lab
+from labkit.cluster import provision
+from labkit.images import builder
+from labkit.util.console import ProgressReporter
 from tests.helpers import eventually, inside, log, service
 
 pytestmark = pytest.mark.engine
-QUIET = Story(quiet=True)
+QUIET = ProgressReporter(quiet=True)
 # The loop in lab-registry asks every 15 s and gives an answer 5 s.
 SEEN_WITHIN = 30.0
 
@@ -27,20 +29,20 @@ class Hub:
     """A stand-in for Docker Hub with its own `nginx` and `redis:7`, and a lab that takes it for the Hub."""
 
     def __init__(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.lab, self.client = lab, engine.client()
+        self.lab, self.client = lab, lab.context.client()
         monkeypatch.setenv("LABKIT_HUB", "http://hub:5000")
         monkeypatch.setenv("LABKIT_CACHE", f"{lab.name}-cache")
-        wanted = bringup.choose_topology(self.client, lab.name)
-        self.network = bringup.create_network(self.client, wanted).network
+        wanted = provision.choose_topology(self.client, lab.name)
+        self.network = provision.create_network(lab.context, wanted).network
         self.container = self._serve("hub")
         self._push("nginx", "redis:7")
-        lab.up(story=QUIET)
+        lab.up(reporter=QUIET)
         self.wait("yes")
 
     def _serve(self, name: str, **environment: str) -> Container:
         """Start the program of the bank's `registry` image, with an access log, at http://hub:5000."""
         container = self.client.containers.create(
-            images.content_tag("docker-registry"),
+            builder.content_tag("docker-registry"),
             name=f"{self.lab.name}-{name}",
             ports={"5000/tcp": ("127.0.0.1", None)},  # type: ignore[dict-item]
             environment={"REGISTRY_LOG_ACCESSLOG_DISABLED": "false", **environment},
@@ -52,7 +54,7 @@ class Hub:
 
     def _push(self, *references: str) -> None:
         port = self.container.attrs["NetworkSettings"]["Ports"]["5000/tcp"][0]["HostPort"]
-        recipe = f"FROM {images.content_tag('busybox')}\nLABEL from=hub\nCMD sleep infinity\n"
+        recipe = f"FROM {builder.content_tag('busybox')}\nLABEL from=hub\nCMD sleep infinity\n"
         for reference in references:
             target = f"127.0.0.1:{port}/library/{reference}"
             self.client.images.build(fileobj=io.BytesIO(recipe.encode()), tag=target, rm=True)

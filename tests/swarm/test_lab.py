@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from labkit import Lab, checks, engine, images, topology
-from labkit.bringup import node_entries
-from labkit.console import Story
-from labkit.errors import CommandFailed, LabNotRunning, NoSuchNode, NotConverged
+from labkit import Lab, checks
+from labkit.cluster.provision import node_entries
+from labkit.images import builder
+from labkit.topology import topology
+from labkit.util.console import ProgressReporter
+from labkit.util.errors import CommandFailed, LabNotRunning, NoSuchNode, NotConverged
 from tests.helpers import A_LAB, leftovers
 
 pytestmark = pytest.mark.engine
-QUIET = Story(quiet=True)
+QUIET = ProgressReporter(quiet=True)
 NewLab = Callable[[], Lab]
 
 
@@ -39,7 +41,7 @@ def test_up_again_changes_nothing(swarm: Lab) -> None:
         for name, node in swarm.nodes.items()
     }
     members = {node.id for node in swarm.snapshot().nodes}
-    swarm.up(swarm=True, story=QUIET)
+    swarm.up(swarm=True, reporter=QUIET)
     after = {
         name: (node.container_id, node.container.attrs["State"]["StartedAt"])
         for name, node in swarm.nodes.items()
@@ -51,11 +53,11 @@ def test_up_again_changes_nothing(swarm: Lab) -> None:
 def test_up_brings_back_what_is_stopped_paused_or_gone(swarm: Lab) -> None:
     swarm.node("worker1").stop()
     swarm.node("worker2").pause()
-    swarm.up(swarm=True, story=QUIET)
+    swarm.up(swarm=True, reporter=QUIET)
     swarm.wait(checks.nodes_ready(3))
     gone = swarm.node("worker2")
     gone.container.remove(force=True)
-    swarm.up(story=QUIET)
+    swarm.up(reporter=QUIET)
     assert swarm.node("worker2").container_id != gone.container_id
     assert swarm.node("worker2").api.ping()
 
@@ -63,12 +65,12 @@ def test_up_brings_back_what_is_stopped_paused_or_gone(swarm: Lab) -> None:
 def test_swarm_survives_a_restart_of_all_nodes(swarm: Lab) -> None:
     for node in swarm.nodes.values():
         node.kill()
-    swarm.up(story=QUIET)
+    swarm.up(reporter=QUIET)
     swarm.wait(checks.nodes_ready(3), checks.manager_status("manager1", "leader"))
 
 
 def test_down_leaves_nothing_and_may_be_repeated(new_lab: NewLab) -> None:
-    lab = new_lab().up(story=QUIET)
+    lab = new_lab().up(reporter=QUIET)
     assert len(leftovers(lab.name)) == A_LAB
     assert len(lab.down()) == A_LAB
     assert leftovers(lab.name) == []
@@ -92,7 +94,7 @@ def test_reset_takes_away_all_that_a_learner_made(swarm: Lab) -> None:
 
 
 def test_reset_rebuilds_a_node_that_cannot_be_cleaned(new_lab: NewLab) -> None:
-    lab = new_lab().up(swarm=True, story=QUIET)
+    lab = new_lab().up(swarm=True, reporter=QUIET)
     broken = lab.node("worker1")
     broken.run("rm -r /var/lib/docker/swarm; mv /usr/bin/docker /usr/bin/hidden", quiet=True)
     lab.reset()
@@ -103,10 +105,10 @@ def test_reset_rebuilds_a_node_that_cannot_be_cleaned(new_lab: NewLab) -> None:
 def test_nodes_of_an_outdated_image_are_told_and_renewed_by_reset(
     new_lab: NewLab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lab = new_lab().up(story=QUIET)
+    lab = new_lab().up(reporter=QUIET)
     before = {node.container_id for node in lab.nodes.values()}
     # As if the image folder had changed: the nodes' image is not the current one any more.
-    monkeypatch.setattr(images, "installed_tag", lambda *_: images.content_tag("base"))
+    monkeypatch.setattr(builder, "installed_tag", lambda *_: builder.content_tag("base"))
     lab.up()
     assert "manager1 worker1 worker2: outdated image; labkit reset" in capsys.readouterr().out
     lab.reset()
@@ -114,7 +116,7 @@ def test_nodes_of_an_outdated_image_are_told_and_renewed_by_reset(
 
 
 def test_two_labs_do_not_touch_each_other(swarm: Lab, new_lab: NewLab) -> None:
-    other = new_lab().up(swarm=True, story=QUIET)
+    other = new_lab().up(swarm=True, reporter=QUIET)
     assert other.node("manager1").container_id != swarm.node("manager1").container_id
     ours = {node.id for node in swarm.snapshot().nodes}
     theirs = {node.id for node in other.snapshot().nodes}
@@ -125,9 +127,9 @@ def test_two_labs_do_not_touch_each_other(swarm: Lab, new_lab: NewLab) -> None:
 
 
 def test_a_taken_subnet_is_left_alone(new_lab: NewLab) -> None:
-    first, second = new_lab().up(story=QUIET), new_lab().up(story=QUIET)
+    first, second = new_lab().up(reporter=QUIET), new_lab().up(reporter=QUIET)
     networks = [
-        engine.client().api.networks(filters={"label": f"{topology.LAB_LABEL}={lab.name}"})[0]
+        lab.context.client().api.networks(filters={"label": f"{topology.LAB_LABEL}={lab.name}"})[0]
         for lab in (first, second)
     ]
     subnets = {network["IPAM"]["Config"][0]["Subnet"] for network in networks}
@@ -136,7 +138,7 @@ def test_a_taken_subnet_is_left_alone(new_lab: NewLab) -> None:
     found = second.node("worker1").run("hostname -i", quiet=True).stdout.strip()
     assert (
         found
-        == node_entries(engine.client(), second.name)["worker1"]["NetworkSettings"]["Networks"][
+        == node_entries(second.context.client(), second.name)["worker1"]["NetworkSettings"]["Networks"][
             f"{second.name}_lab"
         ]["IPAddress"]
     )
@@ -239,11 +241,11 @@ def test_a_node_that_does_not_boot_shows_its_log_and_is_removed(
     monkeypatch.setenv("LABKIT_TOPOLOGY", str(broken))
     lab = new_lab()
     with pytest.raises((CommandFailed, LabNotRunning)) as caught:
-        lab.up(story=QUIET)
+        lab.up(reporter=QUIET)
     assert "mount" in str(caught.value)
     assert leftovers(lab.name) == []
     with pytest.raises((CommandFailed, LabNotRunning)):
-        lab.up(keep=True, story=QUIET)
+        lab.up(keep=True, reporter=QUIET)
     assert leftovers(lab.name)
 
 
@@ -258,6 +260,6 @@ def test_a_service_that_ends_at_once_shows_its_log_and_is_removed(
     monkeypatch.setenv("LABKIT_TOPOLOGY", str(broken))
     lab = new_lab()
     with pytest.raises(NotConverged, match="the lab's storage ended") as caught:
-        lab.up(story=QUIET)
+        lab.up(reporter=QUIET)
     assert "unknown flag: --typo" in str(caught.value)
     assert leftovers(lab.name) == []

@@ -8,9 +8,9 @@ from collections import Counter
 import pytest
 
 from labkit import Lab, checks, load
-from labkit.errors import LabError, LabNotRunning
-from labkit.load import Load
-from labkit.traffic import Answer
+from labkit.observe.traffic.answers import Answer
+from labkit.observe.traffic.load import Load
+from labkit.util.errors import LabError, LabNotRunning
 from tests.helpers import eventually, inside, service
 
 pytestmark = pytest.mark.engine
@@ -95,7 +95,7 @@ def test_a_load_may_be_stopped_by_its_own_sink(lab: Lab) -> None:
 
 def test_a_load_ends_with_the_python_that_started_it(lab: Lab) -> None:
     code = (
-        "from labkit import Lab; from labkit.load import Load; "
+        "from labkit import Lab; from labkit.observe.traffic.load import Load; "
         f"Load([Lab({lab.name!r}).node('worker1')], 1).wait()"
     )
     python = subprocess.Popen([sys.executable, "-c", code])

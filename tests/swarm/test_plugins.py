@@ -5,9 +5,9 @@ import re
 import pytest
 
 from labkit import Lab, checks
-from labkit.console import Story
-from labkit.parallel import in_parallel
-from labkit.running import Result
+from labkit.transport.commands import Result
+from labkit.util.console import ProgressReporter
+from labkit.util.parallel import in_parallel
 from tests.helpers import eventually
 
 pytestmark = pytest.mark.engine
@@ -55,7 +55,7 @@ def stored(lab: Lab, path: str) -> str:
 def form(lab: Lab, plugin: str) -> Lab:
     """Make a swarm of nodes that have a plugin: of later ones it learns only after some 20 s (swarmkit)."""
     on_all(lab, plugin)
-    return lab.up(swarm=True, story=Story(quiet=True))
+    return lab.up(swarm=True, reporter=ProgressReporter(quiet=True))
 
 
 @pytest.fixture

@@ -9,28 +9,29 @@ from collections.abc import Iterator
 import pytest
 from docker.errors import APIError
 
-from labkit import Lab, bank, checks, dockerfile, engine, images
-from labkit.bank import BankImage
-from labkit.bringup import service_entries
-from labkit.console import Story
-from labkit.deadline import Deadline
-from labkit.errors import CommandFailed
-from labkit.parallel import in_parallel
-from labkit.topology import LAB_LABEL
+from labkit import Lab, checks
+from labkit.cluster.provision import service_entries
+from labkit.images import builder, catalog, dockerfile
+from labkit.images.catalog import BankImage
+from labkit.topology.topology import LAB_LABEL
+from labkit.util.console import ProgressReporter
+from labkit.util.deadline import Deadline
+from labkit.util.errors import CommandFailed
+from labkit.util.parallel import in_parallel
 from tests.helpers import eventually, inside, leftovers, log, service
 
 pytestmark = pytest.mark.engine
-QUIET = Story(quiet=True)
+QUIET = ProgressReporter(quiet=True)
 
 
 def cut_off(lab: Lab) -> None:
     """Take the default route from the lab's nodes and its registry; a restarted container has it again."""
-    client = engine.client()
+    client = lab.context.client()
     for entry in client.api.containers(filters={"label": f"{LAB_LABEL}={lab.name}"}):
         container = client.containers.get(entry["Id"])
         if re.search(r"^eth0\t00000000", inside(container, "cat", "/proc/net/route"), re.MULTILINE):
             client.containers.run(
-                images.content_tag("busybox"),
+                builder.content_tag("busybox"),
                 ["ip", "route", "delete", "default"],
                 network_mode=f"container:{entry['Id']}",
                 cap_add=["NET_ADMIN"],
@@ -61,14 +62,17 @@ def _offline_lab(_shared_lab: Lab) -> Iterator[Lab]:
     containers = [service(lab, name) for name in ("registry", "storage")]
     containers += [node.container for node in lab.nodes.values()]
     in_parallel(lambda container: container.restart(timeout=1), containers)
-    lab.up(story=QUIET)
+    lab.up(reporter=QUIET)
 
 
 @pytest.fixture
 def offline(_offline_lab: Lab) -> Iterator[Lab]:
     """The shared lab as a swarm of three, with no network but the lab's own."""
-    if service_entries(engine.client(), _offline_lab.name).get("registry", {}).get("State") != "running":
-        _offline_lab.up(story=QUIET)  # a test has failed in between
+    if (
+        service_entries(_offline_lab.context.client(), _offline_lab.name).get("registry", {}).get("State")
+        != "running"
+    ):
+        _offline_lab.up(reporter=QUIET)  # a test has failed in between
     cut_off(_offline_lab)
     yield _offline_lab
     tidy(_offline_lab)
@@ -132,7 +136,7 @@ def test_hello_world_greets(offline: Lab) -> None:
 
 def test_the_bank_offers_what_its_table_says(offline: Lab) -> None:
     wanted: dict[str, set[str]] = {}
-    for image in bank.IMAGES:
+    for image in catalog.IMAGES:
         name, _, tag = image.reference.partition(":")
         wanted.setdefault(name, set()).add(tag)
     curl = "curl -s --cacert /etc/docker/certs.d/registry:5002/ca.crt https://registry:5002/v2"
@@ -321,7 +325,7 @@ PROGRAMS = {
 
 
 def test_a_stand_in_says_truly_what_it_is(offline: Lab) -> None:
-    stand_ins = {image.reference.partition(":")[0] for image in bank.IMAGES if image.stand_in}
+    stand_ins = {image.reference.partition(":")[0] for image in catalog.IMAGES if image.stand_in}
     assert stand_ins == set(PROGRAMS)
     for name, (command, pattern, program) in PROGRAMS.items():
         on(offline, f"docker pull -q {name}")
@@ -415,7 +419,7 @@ def pulled(lab: Lab, reference: str) -> str:
 def test_up_brings_the_registry_back_with_what_was_pushed(offline: Lab, pushed: str, power: str) -> None:
     registry = service(offline, "registry")
     getattr(registry, power)(**{"force": True} if power == "remove" else {})
-    offline.up(story=QUIET)
+    offline.up(reporter=QUIET)
     assert pulled(offline, "registry:5000/kept") == pushed
     assert pulled(offline, "alpine") == pushed
 
@@ -423,24 +427,24 @@ def test_up_brings_the_registry_back_with_what_was_pushed(offline: Lab, pushed: 
 def test_a_service_of_an_outdated_image_is_replaced_and_keeps_what_it_has(
     offline: Lab, pushed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = engine.client()
-    current = images.content_tag("bank")
+    client = offline.context.client()
+    current = builder.content_tag("bank")
     other = "labkit-test-other:latest"
     client.images.build(fileobj=io.BytesIO(f"FROM {current}\nLABEL changed=1".encode()), tag=other, rm=True)
-    ensure = images.ensure
+    ensure = builder.ensure
     try:
         with monkeypatch.context() as changed:
-            changed.setattr(images, "ensure", lambda *given: other if given[1] == "bank" else ensure(*given))
-            offline.up(story=QUIET)
+            changed.setattr(builder, "ensure", lambda *given: other if given[1] == "bank" else ensure(*given))
+            offline.up(reporter=QUIET)
         assert service(offline, "registry").image == client.images.get(other)
         assert pulled(offline, "registry:5000/kept") == pushed
         nodes = {node.container_id for node in offline.nodes.values()}
-        offline.up(story=QUIET)
+        offline.up(reporter=QUIET)
         assert service(offline, "registry").image == client.images.get(current)
         assert pulled(offline, "registry:5000/kept") == pushed
         assert {node.container_id for node in offline.nodes.values()} == nodes
     finally:
-        offline.up(story=QUIET)
+        offline.up(reporter=QUIET)
         client.images.remove(other)
 
 
@@ -471,29 +475,29 @@ def test_a_cache_and_names_that_die_are_started_again(offline: Lab) -> None:
 def test_filling_a_bank_touches_no_lab_and_leaves_only_the_image(
     offline: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client, tag = engine.client(timeout=120), "labkit-test-bank:latest"
-    registry = images.ensure(client, "registry", print)
-    monkeypatch.setattr(bank, "IMAGES", (BankImage("only:1", "hello-world"),))
-    monkeypatch.setattr(bank, "PLUGINS", ())
+    client, tag = offline.context.client(timeout=120), "labkit-test-bank:latest"
+    registry = builder.ensure(client, "registry", print)
+    monkeypatch.setattr(catalog, "IMAGES", (BankImage("only:1", "hello-world"),))
+    monkeypatch.setattr(catalog, "PLUGINS", ())
     targets: list[str] = []
 
     def build(folder: str, target: str, arguments: dict[str, str], labels: dict[str, str]) -> None:
         targets.append(target)
-        below = {"BUSYBOX": images.content_tag("busybox"), **arguments}
-        dockerfile.build(client, images.FOLDER / folder, target, below, labels, print)
+        below = {"BUSYBOX": builder.content_tag("busybox"), **arguments}
+        dockerfile.build(client, builder.FOLDER / folder, target, below, labels, print)
 
-    bank.fill(client, registry, tag, build, print)
+    catalog.fill(client, registry, tag, build, print)
     first = client.images.get(tag)
     of_a_lab = client.containers.create(tag)
     before = sorted(leftovers(offline.name))
     try:
         # A filling that was killed has left these.
         client.containers.create(tag, name="labkit-filling")
-        build("hello-world", "127.0.0.1:9/library/left:1", {}, {bank.REFERENCE_LABEL: "left:1"})
-        bank.fill(client, registry, tag, build, print)
+        build("hello-world", "127.0.0.1:9/library/left:1", {}, {catalog.REFERENCE_LABEL: "left:1"})
+        catalog.fill(client, registry, tag, build, print)
         of_a_lab.reload()  # it is no leftover of the first time
         assert sorted(leftovers(offline.name)) == before
-        assert not any(images.has(client, target) for target in targets)
+        assert not any(builder.has(client, target) for target in targets)
         assert not client.containers.list(all=True, filters={"name": "labkit-filling"})
     finally:
         of_a_lab.remove()

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from labkit import Lab, checks, engine
-from labkit.console import Story
-from labkit.errors import EngineUnsuitable
+from labkit import Lab, checks
+from labkit.util.console import ProgressReporter
+from labkit.util.errors import EngineUnsuitable
 from tests.helpers import A_LAB, labkit, leftovers, spawn, wait_for_line
 
 pytestmark = pytest.mark.engine
@@ -40,7 +40,7 @@ def test_up_killed_after_any_step_is_removed_by_down(new_lab: NewLab, step: str)
 def test_up_killed_while_containers_start_is_removed_by_down(new_lab: NewLab) -> None:
     lab = new_lab()
     starts = {"label": f"org.labkit.lab={lab.name}", "event": "start"}
-    events = engine.client().events(decode=True, filters=starts)
+    events = lab.context.client().events(decode=True, filters=starts)
     process = spawn("up", "--lab", lab.name)
     next(events)  # one container has started, the others have not
     process.kill()
@@ -62,7 +62,7 @@ def test_interrupted_first_up_removes_what_it_started(new_lab: NewLab) -> None:
 
 
 def test_interrupted_second_up_leaves_the_running_lab_alone(new_lab: NewLab) -> None:
-    lab = new_lab().up(story=Story(quiet=True))
+    lab = new_lab().up(reporter=ProgressReporter(quiet=True))
     before = sorted(leftovers(lab.name))
     process = spawn("up", "--swarm", "--lab", lab.name)
     wait_for_line(process, "Docker engine")
@@ -90,29 +90,33 @@ def test_up_and_down_at_once_do_not_fight(new_lab: NewLab) -> None:
 
 
 def test_down_all_finds_labs_by_their_labels_alone(new_lab: NewLab, monkeypatch: pytest.MonkeyPatch) -> None:
-    from labkit import bringup, cli
+    from labkit.cli import main
+    from labkit.cluster import provision
 
-    first, second = new_lab().up(story=Story(quiet=True)), new_lab().up(story=Story(quiet=True))
+    first, second = (
+        new_lab().up(reporter=ProgressReporter(quiet=True)),
+        new_lab().up(reporter=ProgressReporter(quiet=True)),
+    )
     mine = {first.name, second.name}
-    everything = bringup.labs(engine.client())
+    everything = provision.labs(first.context.client())
     assert mine <= set(everything)
     # Only these two: other labs on this machine are somebody's.
     monkeypatch.setattr(
-        bringup, "labs", lambda client: [name for name in everything if name in mine and client]
+        provision, "labs", lambda client: [name for name in everything if name in mine and client]
     )
-    assert cli.main(["down", "--all"]) == 0
+    assert main.main(["down", "--all"]) == 0
     assert leftovers(first.name) + leftovers(second.name) == []
 
 
 def test_no_free_subnet_is_told_with_the_engines_words(
     new_lab: NewLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = new_lab().up(story=Story(quiet=True))
+    first = new_lab().up(reporter=ProgressReporter(quiet=True))
     taken = first.node("manager1").run("hostname -i", quiet=True).stdout.rpartition(".")[0]
     monkeypatch.setenv("LABKIT_NET", taken)
     second = new_lab()
     with pytest.raises(EngineUnsuitable, match="no free subnet") as caught:
-        second.up(story=Story(quiet=True))
+        second.up(reporter=ProgressReporter(quiet=True))
     assert "overlaps" in caught.value.evidence[0]
     assert leftovers(second.name) == []
 

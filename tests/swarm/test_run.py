@@ -13,9 +13,9 @@ from collections.abc import Callable
 import pytest
 
 from labkit import Lab, checks
-from labkit.errors import CommandFailed, CommandTimedOut, LabNotRunning
-from labkit.node import Node
-from labkit.running import run_on
+from labkit.cluster.node import Node
+from labkit.transport.commands import run_on
+from labkit.util.errors import CommandFailed, CommandTimedOut, LabNotRunning
 from tests.helpers import LABKIT, eventually, labkit, spawn, wait_for_line
 
 pytestmark = pytest.mark.engine

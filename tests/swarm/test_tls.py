@@ -21,13 +21,17 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from labkit import bringup, engine, hint, images, topology, tunnel
-from labkit.engine import Endpoint
+from labkit.cluster import provision
+from labkit.cluster.containers import LabContainer
+from labkit.engine.endpoints import Endpoint
 from labkit.engine.find import MINIMUM_API, ask, connect, own_engine
-from labkit.errors import EngineNotFound
-from labkit.execution import STDERR, STDOUT, Execution
-from labkit.pipeline import Pipeline
-from labkit.topology import LAB_LABEL
+from labkit.engine.selection import DOCKER, EngineContext
+from labkit.images import builder
+from labkit.topology import topology
+from labkit.topology.topology import LAB_LABEL
+from labkit.transport import tunnel
+from labkit.transport.attach import STDERR, STDOUT, Execution
+from labkit.util.errors import EngineNotFound
 from tests.certificates import Certificate, client_folder, self_signed
 from tests.helpers import eventually, inside
 
@@ -55,9 +59,10 @@ def folder(certificates: dict[str, Certificate], tmp_path_factory: pytest.TempPa
 @pytest.fixture(scope="module")
 def url(certificates: dict[str, Certificate], folder: Path) -> Iterator[str]:
     """Where an engine listens that has busybox, and a container `box` with the engine's socket and tools."""
-    if not own_engine().url.startswith("unix:"):
-        pytest.skip("publishes a port on the engine's machine, which is another one")
-    outer = engine.own_client()
+    here = own_engine()
+    if not here.url.startswith("unix:"):
+        pytest.skip("publishes a port on the engine's host, which is another one")
+    outer = connect(here)
     for left in outer.containers.list(all=True, filters={"label": f"{LAB_LABEL}={LAB}"}):
         left.remove(v=True, force=True)  # by a killed run
     container = create_engine(outer, certificates["server"], certificates["client"])
@@ -68,8 +73,8 @@ def url(certificates: dict[str, Certificate], folder: Path) -> Iterator[str]:
         there = Endpoint(f"tcp://127.0.0.1:{port}", "test", cert_path=folder)
         eventually(lambda: isinstance(ask(there), Endpoint), "an answer over TLS")
         inner = connect(replace(there, api_version=MINIMUM_API))
-        busybox = images.ensure(outer, "busybox", lambda _: None)
-        images.load(inner, images.save(outer, [busybox, "labkit/busybox:latest"]))
+        busybox = builder.ensure(outer, "busybox", lambda _: None)
+        builder.load(inner, builder.save(outer, [busybox, "labkit/busybox:latest"]))
         mounts = ["/usr:/usr:ro", "/var/run/docker.sock:/var/run/docker.sock"]
         command = ["tini", "--", "sleep", "infinity"]
         inner.containers.run(busybox, command, name="box", detach=True, network_mode="none", volumes=mounts)
@@ -82,7 +87,7 @@ def create_engine(outer: docker.DockerClient, server: Certificate, client: Certi
     """An engine that listens with TLS, for those who have this client's certificate; not started yet."""
     node = topology.load().nodes[0]
     container = outer.containers.create(
-        images.ensure(outer, "node", lambda _: None),
+        builder.ensure(outer, "node", lambda _: None),
         [
             "--host=unix:///var/run/docker.sock",
             "--host=tcp://0.0.0.0:2376",
@@ -109,20 +114,23 @@ def create_engine(outer: docker.DockerClient, server: Certificate, client: Certi
 
 
 @pytest.fixture
-def chosen(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """The user's variables name this engine; labkit has not looked for it yet."""
-    engine.forget()  # and its export of the outer engine
-    monkeypatch.setenv(hint.ENGINE_VARIABLE, "docker")
+def chosen(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The user's variables name this engine."""
     monkeypatch.setenv("DOCKER_HOST", url)
     monkeypatch.setenv("DOCKER_CERT_PATH", str(folder))
     monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
-    yield monkeypatch
-    engine.forget()
+    return monkeypatch
 
 
 @pytest.fixture
-def client(chosen: pytest.MonkeyPatch) -> docker.DockerClient:  # noqa: ARG001
-    return engine.client()
+def context(chosen: pytest.MonkeyPatch) -> EngineContext:  # noqa: ARG001
+    """Of a lab whose engine was not looked for yet."""
+    return EngineContext(LAB, DOCKER)
+
+
+@pytest.fixture
+def client(context: EngineContext) -> docker.DockerClient:
+    return context.client()
 
 
 @pytest.fixture
@@ -151,14 +159,19 @@ def at_once(work: Any, *arguments: object) -> threading.Thread:
 # -- the engine is found -----------------------------------------------------------------------------
 
 
-def test_an_engine_is_found_and_taken_over_by_child_processes(client: docker.DockerClient, url: str) -> None:
-    assert engine.find().url == url
+def test_an_engine_is_found_here_and_by_child_processes(
+    context: EngineContext, client: docker.DockerClient, url: str
+) -> None:
+    assert context.endpoint().url == url
     name = client.info()["Name"]
-    script = "from labkit import engine; print(engine.client().info()['Name'])"
+    script = (
+        "from labkit.engine.selection import EngineContext; "
+        f"print(EngineContext({LAB!r}, 'docker').client().info()['Name'])"
+    )
     assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() == name
 
 
-def test_an_engine_of_a_docker_context_is_exported(
+def test_an_engine_of_a_docker_context_is_found_without_a_trace(
     url: str, folder: Path, tmp_path: Path, chosen: pytest.MonkeyPatch
 ) -> None:
     if not shutil.which("docker"):
@@ -170,30 +183,33 @@ def test_an_engine_of_a_docker_context_is_exported(
     create = ["docker", "context", "create", "class", "--docker", f"host={url},{files}"]
     for command in (create, ["docker", "context", "use", "class"]):
         subprocess.run(command, check=True, capture_output=True)
-    found = engine.find()
+    before = dict(os.environ)
+    context = EngineContext(LAB, DOCKER)
+    found = context.endpoint()
     assert (found.url, found.source, found.verify) == (url, "docker context class", True)
-    chosen.delenv("DOCKER_CONFIG")  # what is left is what labkit has exported
-    names = subprocess.check_output(["docker", "ps", "--format", "{{.Names}}"], text=True)
-    assert names == "box\n"
+    assert [box.name for box in context.client().containers.list()] == ["box"]
+    assert dict(os.environ) == before
 
 
-def test_what_testcontainers_makes_is_there(client: docker.DockerClient, chosen: pytest.MonkeyPatch) -> None:
+def test_what_testcontainers_makes_is_there(
+    context: EngineContext, client: docker.DockerClient, chosen: pytest.MonkeyPatch
+) -> None:
     chosen.setenv("REQUESTS_CA_BUNDLE", "/dev/null")  # is for the web, and not for engines
-    wanted = bringup.create_network(client, bringup.choose_topology(client, LAB))
+    wanted = provision.create_network(context, provision.choose_topology(client, LAB))
     try:
         service = replace(wanted.services[0], command=("sleep", "infinity"), volumes=(), dns=())
-        bringup.LabContainer(wanted, service, "labkit/busybox:latest").start()
-        [entry] = bringup.containers(client, LAB)
+        LabContainer(client, wanted, service, "labkit/busybox:latest").start()
+        [entry] = provision.containers(client, LAB)
         assert entry["State"] == "running"
     finally:
-        bringup.remove(client, LAB)
+        provision.remove(context)
 
 
 @pytest.mark.parametrize(
     ("server", "own", "evidence"),
     [
         ("server", "stranger", "it refused cert.pem"),
-        ("stranger", "client", "its certificate was refused here"),
+        ("stranger", "client", "its certificate is not trusted here"),
     ],
 )
 def test_certificates_that_do_not_fit_are_the_evidence(
@@ -208,16 +224,16 @@ def test_certificates_that_do_not_fit_are_the_evidence(
         "DOCKER_CERT_PATH", str(client_folder(tmp_path / "certs", certificates[server], certificates[own]))
     )
     with pytest.raises(EngineNotFound) as caught:
-        engine.find()
+        EngineContext(LAB, DOCKER).endpoint()
     assert f"TLS failed: {evidence}" in caught.value.evidence[0]
-    assert "certificates that go with DOCKER_HOST" in caught.value.next_step
+    assert "certificates for DOCKER_HOST" in caught.value.next_step
 
 
 def test_an_engine_with_tls_asked_without(chosen: pytest.MonkeyPatch) -> None:
     chosen.delenv("DOCKER_CERT_PATH")
     chosen.delenv("DOCKER_TLS_VERIFY")
     with pytest.raises(EngineNotFound) as caught:
-        engine.find()
+        EngineContext(LAB, DOCKER).endpoint()
     assert "HTTP request to an HTTPS server" in caught.value.evidence[0]
 
 
@@ -321,23 +337,41 @@ def test_a_tunnel_carries_an_engines_api(client: docker.DockerClient, box: Conta
     api.close()
 
 
-def test_a_pipeline_answers_until_its_other_end_is_gone(client: docker.DockerClient, box: Container) -> None:
-    line = Pipeline(client, str(box.id))
-    for _ in range(20):
-        assert not line.broken
-        line.send(["/_ping", "/info", "/images/json"] * 5, timeout=SECONDS)
-        assert {line.receive().status for _ in range(15)} == {200}
-    assert not line.broken
-    inside(box, "pkill", "-f", "dial-stdio")
-    eventually(lambda: line.broken, "the end of the pipeline")
-    line.close()
+def test_a_tunnel_answers_on_one_connection_and_dials_again_when_it_is_gone(
+    client: docker.DockerClient, box: Container
+) -> None:
+    way = tunnel.Tunnel(lambda: client, str(box.id))
+
+    def answers() -> bool:
+        try:
+            return way.get("/_ping", timeout=SECONDS).status == 200
+        except tunnel.ERRORS:
+            return False
+
+    for path in ("/_ping", "/info", "/images/json") * 20:
+        assert way.get(path, timeout=SECONDS).status == 200
+    assert inside(box, "pgrep", "-fc", "[d]ial-stdio").strip() == "1"
+    inside(box, "pkill", "-f", "[d]ial-stdio")
+    eventually(answers, "an answer on a new connection")
 
 
-def test_events_end_when_another_thread_closes_them(client: docker.DockerClient) -> None:
-    stream = bringup.machine_events(client, LAB)
+def test_events_are_followed_until_they_are_closed(client: docker.DockerClient, box: Container) -> None:
+    seen: list[bytes] = []
+    lines = tunnel.Tunnel(lambda: client, str(box.id)).lines("/events")
+    reader = at_once(lambda: seen.extend(lines))
+    eventually(lambda: inside(box, "echo", "told") and seen, "the events of a command in a container")
+    lines.close()
+    reader.join(SECONDS)
+    assert not reader.is_alive()
+
+
+def test_events_end_when_another_thread_closes_them(
+    context: EngineContext, client: docker.DockerClient
+) -> None:
+    stream = provision.container_events(client, LAB)
     seen: list[Any] = []
     reader = at_once(lambda: seen.extend(stream))
-    other = engine.client()
+    other = context.client()
     other.containers.run("labkit/busybox:latest", ["true"], labels={LAB_LABEL: LAB}, remove=True)
     eventually(lambda: {"start", "die"} <= {event["Action"] for event in seen}, "the container's events")
     stream.close()

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from labkit import Lab, checks, faults, widgets
-from labkit.errors import (
+from labkit import Lab, checks, widgets
+from labkit.cluster import faults
+from labkit.util.errors import (
     CommandFailed,
     CommandInterrupted,
     CommandTimedOut,
@@ -255,7 +256,7 @@ def test_update_rolls_out_and_back(swarm: Lab) -> None:
     eventually(lambda: "docker service rollback web" in shown(rolling), "the rollback")
     finished(rolling)
     assert rolling.runner.error is None
-    back = "web:1 runs in 2 of 2 tasks; the swarm has rolled back"
+    back = "web:1 runs in 2 of 2 tasks; the update was rolled back"
     eventually(lambda: back in rolling._note.value, back)
     rolling._view_count = 0
 
@@ -331,7 +332,7 @@ def test_ports_link_to_tasks_and_send_requests(swarm: Lab) -> None:
     with pytest.raises(LabError, match="service hidden publishes no TCP port"):
         links.run("hidden")
     links._view_count = 0
-    eventually(lambda: not labkit_threads(), "the end of the relays")
+    eventually(lambda: not labkit_threads(), "the end of the port forwards")
     with pytest.raises(requests.ConnectionError):
         requests.get(url, timeout=2)
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from labkit import advice
+from labkit.swarm import advice
 from tests.recorded import answers
 
 DAEMON = "Error response from daemon: "

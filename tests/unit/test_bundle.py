@@ -15,15 +15,18 @@ from typing import Any, NoReturn
 
 import pytest
 
-from labkit import engine, images
 from labkit.bundle import __main__ as bootstrap
 from labkit.bundle import manifest as manifests
 from labkit.bundle import save as saving
 from labkit.bundle import verify, wheels
-from labkit.bundle.load import load
+from labkit.bundle.load import load as load_into
 from labkit.bundle.manifest import MANIFEST, Manifest, this_python
-from labkit.console import Story
-from labkit.errors import BundleInvalid, EngineNotFound, LabError, SetupFailed
+from labkit.engine import doctor, selection
+from labkit.engine.selection import EngineContext
+from labkit.engine.vm import process as processes
+from labkit.images import builder
+from labkit.util.console import ProgressReporter
+from labkit.util.errors import BundleInvalid, EngineNotFound, LabError, SetupFailed
 from tests.bundles import (
     IMAGE_LIST,
     MEMBERS,
@@ -35,7 +38,7 @@ from tests.bundles import (
     write,
 )
 
-QUIET = Story(quiet=True)
+QUIET = ProgressReporter(quiet=True)
 
 
 def check(file: Path) -> Manifest:
@@ -90,7 +93,7 @@ def test_a_flipped_bit_in_any_member_is_refused(whole: Path, name: str) -> None:
         check(whole)
     assert "labkit bundle save lab.bundle" in refused.value.next_step
     if name != MANIFEST:
-        assert refused.value.evidence == (f"{name}: not as it was saved",)
+        assert refused.value.evidence == (f"{name}: changed since it was saved",)
 
 
 @pytest.mark.parametrize("name", [*MEMBERS, MANIFEST])
@@ -217,7 +220,7 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path, make: Callable[[Path], obj
 
 def test_another_format_is_refused_as_such_whatever_else_it_says(tmp_path: Path) -> None:
     newer = json.dumps({"format": 2, "new": True}).encode()
-    with pytest.raises(BundleInvalid, match="another format") as refused:
+    with pytest.raises(BundleInvalid, match="another bundle format") as refused:
         check(write(tmp_path / "lab.bundle", {**MEMBERS, MANIFEST: newer}))
     assert "tar xf" in refused.value.next_step
 
@@ -227,7 +230,7 @@ def test_another_format_is_refused_as_such_whatever_else_it_says(tmp_path: Path)
 
 def test_a_bundle_fits_the_machine_and_the_checkout_that_it_is_for(whole: Path, checkout: Path) -> None:
     (checkout / "notebooks/01.ipynb").write_text("a learner's own work")
-    verify.require_this_machine(check(whole), whole, checkout)
+    verify.require_this_host(check(whole), whole, checkout)
 
 
 UNFIT = {
@@ -244,7 +247,7 @@ def test_a_bundle_for_another_machine_is_refused(
 ) -> None:
     file = bundle(tmp_path / "lab.bundle", **changes)
     with pytest.raises(BundleInvalid) as refused:
-        verify.require_this_machine(check(file), file, checkout)
+        verify.require_this_host(check(file), file, checkout)
     assert "labkit bundle save lab.bundle" in refused.value.next_step
 
 
@@ -254,10 +257,10 @@ def test_glibc_versions_are_compared_as_numbers(
     manifest = manifest_of(MEMBERS, glibc="2.9")
     for here, fits in (("2.31", True), ("2.9", True), ("2.5", False)):
         monkeypatch.setattr("platform.libc_ver", lambda here=here: ("glibc", here))
-        assert refuses(lambda: verify.require_this_machine(manifest, whole, checkout)) is not fits
+        assert refuses(lambda: verify.require_this_host(manifest, whole, checkout)) is not fits
     monkeypatch.setattr("platform.libc_ver", lambda: ("", ""))
     with pytest.raises(BundleInvalid, match=r"glibc 2\.9"):
-        verify.require_this_machine(manifest, whole, checkout)
+        verify.require_this_host(manifest, whole, checkout)
 
 
 def refuses(action: Callable[[], object]) -> bool:
@@ -274,7 +277,7 @@ def test_a_bundle_of_another_version_is_refused_with_how_to_use_that_one(
 ) -> None:
     (checkout / name).write_text("another")
     with pytest.raises(BundleInvalid, match="another version") as refused:
-        verify.require_this_machine(check(whole), whole, checkout)
+        verify.require_this_host(check(whole), whole, checkout)
     assert refused.value.evidence == (f"{name} differs",)
     assert f"tar xf {whole} swarm-lab" in refused.value.next_step
 
@@ -326,7 +329,7 @@ def test_the_script_refuses_before_anything_changes(tmp_path: Path, fresh: Path,
     done = run_lab(fresh, "bundle", "load", "../lab.bundle")
     assert done.returncode == 1
     assert done.stderr.startswith(
-        "BundleInvalid: ../lab.bundle " + ("cannot be read" if damage else "is of another")
+        "BundleInvalid: ../lab.bundle " + ("cannot be read" if damage else "is for another version")
     )
     assert "Try: " in done.stderr
     assert state_of(tmp_path) == before
@@ -335,11 +338,16 @@ def test_the_script_refuses_before_anything_changes(tmp_path: Path, fresh: Path,
 # -- load -----------------------------------------------------------------------------------------------
 
 
+def load(file: Path, provide_engine: Callable[[], None], reporter: ProgressReporter) -> None:
+    """Load a bundle for a lab on the kind of engine that LABKIT_ENGINE says."""
+    load_into(EngineContext("swarm-lab"), file, provide_engine, reporter)
+
+
 def use_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine of the user's own, for amd64. The one that carries a lab may be another: it is not asked."""
     client = SimpleNamespace(version=lambda: {"Arch": "amd64"})
-    monkeypatch.setattr(engine, "own_client", lambda *_: client)
-    monkeypatch.setattr(engine, "client", lambda *_: not_reached())
+    monkeypatch.setattr(EngineContext, "own_client", lambda *_: client)
+    monkeypatch.setattr(EngineContext, "client", lambda *_: not_reached())
     monkeypatch.delenv("LABKIT_ENGINE", raising=False)
 
 
@@ -354,14 +362,14 @@ def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     def ensure(_: object, name: str, __: object) -> str:
         seen["latest"].add(name)
-        return images.content_tag(name)
+        return builder.content_tag(name)
 
     use_engine(monkeypatch)
     monkeypatch.setenv("LABKIT_STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.setattr(engine, "require_room", lambda _: None)
-    monkeypatch.setattr(images, "has", lambda _, tag: tag in seen["tags"])
-    monkeypatch.setattr(images, "load", take)
-    monkeypatch.setattr(images, "ensure", ensure)
+    monkeypatch.setattr(doctor, "require_room", lambda _: None)
+    monkeypatch.setattr(builder, "has", lambda _, tag: tag in seen["tags"])
+    monkeypatch.setattr(builder, "load", take)
+    monkeypatch.setattr(builder, "ensure", ensure)
     return seen
 
 
@@ -385,7 +393,7 @@ def test_loading_twice_loads_once(whole: Path, loaded: dict[str, Any]) -> None:
 
 
 def test_the_images_of_another_processor_are_refused(tmp_path: Path, loaded: dict[str, Any]) -> None:
-    with pytest.raises(BundleInvalid, match=r"are for s390x, the Docker engine here is amd64"):
+    with pytest.raises(BundleInvalid, match=r"are for s390x, but the Docker engine is amd64"):
         load(bundle(tmp_path / "lab.bundle", architecture="s390x"), lambda: None, QUIET)
     assert loaded["archives"] == []
 
@@ -396,9 +404,9 @@ def not_reached() -> NoReturn:
 
 def test_other_content_tags_are_refused_without_an_engine(tmp_path: Path, loaded: dict[str, Any]) -> None:
     file = bundle(tmp_path / "lab.bundle", images=["labkit/node:000000000000"])
-    with pytest.raises(BundleInvalid, match="other images") as refused:
+    with pytest.raises(BundleInvalid, match="images for another version") as refused:
         load(file, not_reached, QUIET)
-    assert any(images.content_tag("node") in line for line in refused.value.evidence)
+    assert any(builder.content_tag("node") in line for line in refused.value.evidence)
     assert loaded["archives"] == []
 
 
@@ -422,7 +430,7 @@ def test_a_machine_without_an_engine_is_told_that_a_bundle_has_none(
 
     with pytest.raises(kind) as refused:
         load(whole, none, QUIET)
-    assert "a bundle holds no Docker engine" in refused.value.evidence[-1]
+    assert "a bundle does not contain a Docker engine" in refused.value.evidence[-1]
     assert loaded["archives"] == []
     monkeypatch.setenv("LABKIT_ENGINE", "docker")
     with pytest.raises(kind):  # who wants Docker gets no virtual machine
@@ -443,10 +451,10 @@ def test_without_an_engine_the_machine_is_unpacked_to_run_directly(
         raise kind("no Docker engine answered")
 
     monkeypatch.setenv("LABKIT_ENGINE", chosen)
-    monkeypatch.setattr(engine.processes, "obstacles", lambda: [])
-    load(machine_bundle(tmp_path / "lab.bundle"), none, Story(said := io.StringIO()))
-    assert engine.processes.version(tmp_path / "state/machine") == images.content_tag("machine")
-    assert said.getvalue().endswith("Nothing more is needed from a network: labkit up --engine vm\n")
+    monkeypatch.setattr(processes, "obstacles", lambda: [])
+    load(machine_bundle(tmp_path / "lab.bundle"), none, ProgressReporter(said := io.StringIO()))
+    assert processes.version(tmp_path / "state/machine") == builder.content_tag("machine")
+    assert said.getvalue().endswith("The lab works without internet now: labkit up --engine vm\n")
     assert loaded["archives"] == []
 
 
@@ -455,9 +463,9 @@ def test_what_else_a_machine_takes_is_told_when_it_is_unpacked(
 ) -> None:
     monkeypatch.setenv("LABKIT_ENGINE", "vm-direct")
     monkeypatch.setenv("PATH", str(tmp_path))
-    load(machine_bundle(tmp_path / "lab.bundle"), not_reached, Story(said := io.StringIO()))
+    load(machine_bundle(tmp_path / "lab.bundle"), not_reached, ProgressReporter(said := io.StringIO()))
     *_, heading, system, image, advice, then = said.getvalue().splitlines()
-    assert heading == "A virtual machine cannot run here yet:"
+    assert heading == "A virtual machine cannot run on this host yet:"
     assert "qemu-system-x86_64" in system
     assert "qemu-img" in image
     assert advice.startswith("Try: ")
@@ -481,13 +489,18 @@ def test_a_machine_of_another_version_is_refused_without_an_engine(
     tmp_path: Path, loaded: dict[str, Any]
 ) -> None:
     other = [*content_tags(), "labkit/machine:000000000000"]
-    with pytest.raises(BundleInvalid, match="other images") as refused:
+    with pytest.raises(BundleInvalid, match="images for another version") as refused:
         load(machine_bundle(tmp_path / "lab.bundle", images=other), not_reached, QUIET)
-    assert refused.value.evidence[0] == f"this one starts {images.content_tag('machine')}"
+    assert refused.value.evidence[0] == f"this Swarm Lab needs {builder.content_tag('machine')}"
     assert loaded["archives"] == []
 
 
 # -- save -----------------------------------------------------------------------------------------------
+
+
+def save(file: Path, *pythons: str) -> None:
+    """Save a bundle with the kind of engine that LABKIT_ENGINE says."""
+    saving.save(EngineContext("swarm-lab"), file, pythons, QUIET)
 
 
 @pytest.fixture
@@ -495,9 +508,9 @@ def saveable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where to save to; with an engine that has the images, and an index that has one wheel."""
     monkeypatch.setenv("LABKIT_STATE_DIR", str(tmp_path / "state"))
     use_engine(monkeypatch)
-    monkeypatch.setattr(images, "ensure", lambda _, name, __: images.content_tag(name))
-    monkeypatch.setattr(images, "size", lambda *_: 1000)
-    monkeypatch.setattr(images, "save", lambda *_: iter([b"images" * 100, b"more"]))
+    monkeypatch.setattr(builder, "ensure", lambda _, name, __: builder.content_tag(name))
+    monkeypatch.setattr(builder, "size", lambda *_: 1000)
+    monkeypatch.setattr(builder, "save", lambda *_: iter([b"images" * 100, b"more"]))
 
     def download(pythons: list[str], folder: Path, _: object) -> None:
         (folder / f"a-1-cp{pythons[0].replace('.', '')}-cp311-manylinux_2_28_x86_64.whl").write_text(
@@ -510,12 +523,12 @@ def saveable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_is_saved_can_be_checked_and_fits(saveable: Path) -> None:
-    saving.save(saveable, ["3.12"], QUIET)
+    save(saveable, "3.12")
     manifest = check(saveable)
     assert manifest.pythons == sorted({this_python(), "3.12"})
     assert manifest.images == content_tags()
     assert manifest.glibc == "2.28"
-    assert (manifest.has_machine, manifest.machine) == (False, 0)
+    assert (manifest.has_vm, manifest.machine) == (False, 0)
     with tarfile.open(saveable) as tar:
         names = tar.getnames()
         script = tar.getmember("swarm-lab/lab")
@@ -535,27 +548,27 @@ def test_the_machine_is_saved_where_that_is_the_engine_of_choice(
     saveable: Path, monkeypatch: pytest.MonkeyPatch, chosen: str
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(images, "save", lambda _, tags: asked.extend(tags) or iter([b"images"]))
+    monkeypatch.setattr(builder, "save", lambda _, tags: asked.extend(tags) or iter([b"images"]))
     monkeypatch.setenv("LABKIT_ENGINE", chosen)
-    saving.save(saveable, story=QUIET)
+    save(saveable)
     manifest = check(saveable)
-    assert manifest.has_machine
+    assert manifest.has_vm
     assert manifest.machine == 1000
-    assert manifest.images == sorted(asked) == sorted([*content_tags(), images.content_tag("machine")])
+    assert manifest.images == sorted(asked) == sorted([*content_tags(), builder.content_tag("machine")])
 
 
 def test_a_save_replaces_what_is_there_and_what_a_killed_one_left(saveable: Path) -> None:
     saveable.write_text("an older one")
     saveable.with_name("lab.bundle.part").write_text("half of one")
     (saveable.parents[1] / "state/bundle/wheels").mkdir(parents=True)
-    saving.save(saveable, story=QUIET)
+    save(saveable)
     check(saveable)
     assert [path.name for path in saveable.parent.iterdir()] == ["lab.bundle"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
 @pytest.mark.parametrize(
-    "at", ["labkit.images.save", "labkit.bundle.verify.check", "tarfile.TarFile.addfile"]
+    "at", ["labkit.images.builder.save", "labkit.bundle.verify.check", "tarfile.TarFile.addfile"]
 )
 def test_a_save_that_fails_leaves_what_was_there(
     saveable: Path, monkeypatch: pytest.MonkeyPatch, at: str, error: type[BaseException]
@@ -565,8 +578,8 @@ def test_a_save_that_fails_leaves_what_was_there(
 
     monkeypatch.setattr(at, fail)
     saveable.write_text("an older one")
-    with pytest.raises((KeyboardInterrupt, LabError, *engine.ERRORS)):
-        saving.save(saveable, story=QUIET)
+    with pytest.raises((KeyboardInterrupt, LabError, *selection.ERRORS)):
+        save(saveable)
     assert state_of(saveable.parent) == {"lab.bundle": b"an older one"}
     assert not (saveable.parents[1] / "state/bundle").exists()
 
@@ -574,27 +587,27 @@ def test_a_save_that_fails_leaves_what_was_there(
 def test_places_that_cannot_be_written_are_refused_at_once(
     saveable: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "ensure", lambda *_: not_reached())
-    for place, why in ((saveable.parent, "it is a folder"), (saveable / "x", "there is no folder")):
+    monkeypatch.setattr(builder, "ensure", lambda *_: not_reached())
+    for place, why in ((saveable.parent, "it is a folder"), (saveable / "x", "no such folder")):
         with pytest.raises(LabError) as refused:
-            saving.save(place, story=QUIET)
+            save(place)
         assert why in refused.value.evidence[0]
     monkeypatch.setattr("os.access", lambda *_: False)
     with pytest.raises(LabError, match="cannot be written"):
-        saving.save(saveable, story=QUIET)
+        save(saveable)
 
 
 def test_a_full_disk_is_told(saveable: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=500))
-    with pytest.raises(LabError, match="not enough room") as refused:
-        saving.save(saveable, story=QUIET)
+    with pytest.raises(LabError, match="not enough disk space") as refused:
+        save(saveable)
     assert refused.value.next_step
 
 
 def test_without_a_checkout_nothing_is_saved(saveable: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(saving, "ROOT", saveable.parent)
-    with pytest.raises(LabError, match="only a checkout"):
-        saving.save(saveable, story=QUIET)
+    with pytest.raises(LabError, match="only be saved from a checkout"):
+        save(saveable)
 
 
 # -- wheels ---------------------------------------------------------------------------------------------

@@ -17,10 +17,10 @@ from typing import NoReturn
 
 import pytest
 
-from labkit import images
 from labkit.bundle import disks, verify
-from labkit.console import Story
-from labkit.errors import BundleInvalid, LabError
+from labkit.images import builder
+from labkit.util.console import ProgressReporter
+from labkit.util.errors import BundleInvalid, LabError
 from tests.bundles import disks as made
 from tests.bundles import machine_bundle, saved, saved_as_blobs, tar
 
@@ -42,7 +42,7 @@ def whole(tmp_path: Path) -> Path:
 
 def load(file: Path) -> str:
     """Load the disks as `labkit bundle load` does; return what was said."""
-    disks.load(file, verify.check(file, lambda *_: None), Story(said := io.StringIO()))
+    disks.load(file, verify.check(file, lambda *_: None), ProgressReporter(said := io.StringIO()))
     return said.getvalue()
 
 
@@ -81,7 +81,7 @@ def test_the_disks_are_found_in_whichever_layer_they_are(
 def test_loading_twice_writes_once(whole: Path, state: Path) -> None:
     load(whole)
     before = {path.name: path.stat().st_ino for path in (state / "machine").iterdir()}
-    assert "were there" in load(whole)
+    assert "already in" in load(whole)
     assert {path.name: path.stat().st_ino for path in (state / "machine").iterdir()} == before
 
 
@@ -138,7 +138,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "a gzipped layer cut": (saved(gzip.compress(LAYER)[:-2000]), ""),
     "a disk missing": (saved(tar(without(ONE))), f"{ONE}: missing"),
     "a disk that is a link": (saved(tar(without(ONE)), linked(ONE)), f"{ONE}: missing"),
-    "a disk twice": (saved(LAYER, tar({ONE: b"another"})), f"{ONE} is in it twice"),
+    "a disk twice": (saved(LAYER, tar({ONE: b"another"})), f"duplicate {ONE}"),
     "another version": (saved(tar(made(OTHER))), f"the bundle has {OTHER}"),
 }
 
@@ -161,7 +161,7 @@ def test_a_full_disk_is_told_before_anything_is_written(
     before = put(state, OTHER)
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=999))
     monkeypatch.setattr(disks, "unpack", lambda *_: pytest.fail("unpacked"))
-    with pytest.raises(LabError, match="not enough room") as refused:
+    with pytest.raises(LabError, match="not enough disk space") as refused:
         load(whole)
     assert "LABKIT_STATE_DIR" in refused.value.next_step
     assert contents(state) == before
@@ -188,7 +188,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from labkit.bundle import disks, verify
-from labkit.console import Story
+from labkit.util.console import ProgressReporter
 
 def stop(_):
     print("in the middle", flush=True)
@@ -196,7 +196,7 @@ def stop(_):
 
 os.fsync = stop
 file = Path(sys.argv[1])
-disks.load(file, verify.check(file, lambda *_: None), Story(quiet=True))
+disks.load(file, verify.check(file, lambda *_: None), ProgressReporter(quiet=True))
 """
 
 
@@ -228,11 +228,11 @@ def test_a_machine_that_runs_keeps_its_disks_and_all_start_anew_next_time(whole:
         fcntl.flock(lock, fcntl.LOCK_EX)  # as QEMU holds it
         said = load(whole)
         assert disk.read() == b"an older one"
-    assert "lab 'runs' runs on with the disks that it has; labkit down --lab runs ends it" in said
-    assert said.count("runs on") == 1
+    assert "lab 'runs' keeps its old disks until labkit down --lab runs" in said
+    assert said.count("keeps its old disks") == 1
     assert not any((folder / "identity").exists() for folder in kept)
     assert all(folder.exists() for folder in kept)
-    assert (state / "machine/id").read_text() == images.content_tag("machine")
+    assert (state / "machine/id").read_text() == builder.content_tag("machine")
 
 
 def test_what_machines_keep_stays_when_the_disks_do(whole: Path, state: Path) -> None:

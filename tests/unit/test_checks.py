@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from labkit import checks
-from labkit.checks import Check, Verdict
-from labkit.model import Engine, Snapshot, Task
+from labkit.swarm.checks import Check, Verdict
+from labkit.swarm.model import Engine, Snapshot, Task
 from tests.recorded import recorded
 
 BARE = Snapshot(engines={name: Engine(name, "running", "inactive") for name in ("manager1", "worker1")})
@@ -274,7 +274,7 @@ def test_a_role_pins_nothing_because_it_may_change(constraints: list[str], fits:
     web = replace(services.services[2], constraints=tuple(constraints))
     verdict = checks.pinned("web", fits)(replace(services, services=(web,)))
     assert not verdict
-    assert verdict.words.endswith(f"it may run on {fits}, and on others as soon as you change their role")
+    assert verdict.text.endswith(f"it may run on {fits}, and on others as soon as you change their role")
 
 
 def test_a_service_is_on_a_network_once_all_its_tasks_are() -> None:

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from labkit.console import Story, table
+from labkit.util.console import ProgressReporter, table
 
 
 class Terminal(io.StringIO):
@@ -20,30 +20,30 @@ def printed(stream: io.StringIO) -> list[str]:
 
 def test_a_step_ends_with_its_mark_its_result_and_its_seconds() -> None:
     stream = io.StringIO()
-    with Story(stream).step("Docker engine") as step:
+    with ProgressReporter(stream).step("Docker engine") as step:
         step.result = "28.2.2"
     assert printed(stream) == [" ✓ Docker engine          28.2.2 (0.0 s)"]
 
 
 def test_results_stand_in_one_column() -> None:
     stream = io.StringIO()
-    story = Story(stream)
+    reporter = ProgressReporter(stream)
     for title in ("Docker engine", "Image labkit/node"):
-        with story.step(title) as step:
+        with reporter.step(title) as step:
             step.result = "RESULT"
     assert len({line.index("RESULT") for line in printed(stream)}) == 1
 
 
 def test_a_step_that_raises_ends_with_a_cross_and_the_error_goes_on() -> None:
     stream = io.StringIO()
-    with pytest.raises(KeyboardInterrupt), Story(stream).step("Swarm"):
+    with pytest.raises(KeyboardInterrupt), ProgressReporter(stream).step("Swarm"):
         raise KeyboardInterrupt
     assert [line.split() for line in printed(stream)] == [["✗", "Swarm", "(0.0", "s)"]]
 
 
 def test_notes_are_lines_of_their_own_off_a_terminal() -> None:
     stream = io.StringIO()
-    with Story(stream).step("Image node") as step:
+    with ProgressReporter(stream).step("Image node") as step:
         step.note("Step 1/9")
         assert printed(stream) == ["   Step 1/9"]
     assert printed(stream)[1].startswith(" ✓ Image node")
@@ -52,7 +52,7 @@ def test_notes_are_lines_of_their_own_off_a_terminal() -> None:
 
 def test_notes_replace_each_other_on_a_terminal() -> None:
     stream = Terminal()
-    with Story(stream).step("Image node") as step:
+    with ProgressReporter(stream).step("Image node") as step:
         step.note("Step 1/9")
         step.note("x" * 500)
     announced, first, long, closed = stream.getvalue().split("\r\x1b[2K")
@@ -65,16 +65,16 @@ def test_notes_replace_each_other_on_a_terminal() -> None:
 
 def test_a_quiet_story_prints_nothing_and_hides_no_error() -> None:
     for stream in (io.StringIO(), Terminal()):
-        story = Story(stream, quiet=True)
-        story.say("up")
-        with pytest.raises(OSError), story.step("Swarm") as step:
+        reporter = ProgressReporter(stream, quiet=True)
+        reporter.say("up")
+        with pytest.raises(OSError), reporter.step("Swarm") as step:
             step.note("init")
             raise OSError
         assert stream.getvalue() == ""
 
 
 def test_a_story_goes_to_standard_output_by_default(capsys: pytest.CaptureFixture[str]) -> None:
-    Story().say("hello")
+    ProgressReporter().say("hello")
     assert capsys.readouterr() == ("hello\n", "")
 
 
@@ -101,7 +101,7 @@ MEGABYTE = 1_000_000
 
 def test_a_bar_off_a_terminal_is_a_line_every_quarter() -> None:
     stream = io.StringIO()
-    with Story(stream).step("Images") as step:
+    with ProgressReporter(stream).step("Images") as step:
         for done in range(0, 400 * MEGABYTE + 1, MEGABYTE):
             step.bar(done, 400 * MEGABYTE)
     assert printed(stream)[:-1] == ["   25 % of 400 MB", "   50 % of 400 MB", "   75 % of 400 MB"]
@@ -109,7 +109,7 @@ def test_a_bar_off_a_terminal_is_a_line_every_quarter() -> None:
 
 def test_a_bar_on_a_terminal_grows_in_place_by_percents() -> None:
     stream = Terminal()
-    with Story(stream).step("Images") as step:
+    with ProgressReporter(stream).step("Images") as step:
         for done in range(1001):
             step.bar(done, 1000)
     *bars, _ = stream.getvalue().split("\r\x1b[2K")[1:]
@@ -122,6 +122,6 @@ def test_a_bar_on_a_terminal_grows_in_place_by_percents() -> None:
 def test_a_bar_of_more_than_was_expected_or_of_nothing_is_full() -> None:
     for total in (0, 5):
         stream = Terminal()
-        with Story(stream).step("Images") as step:
+        with ProgressReporter(stream).step("Images") as step:
             step.bar(10, total)
         assert "%" not in stream.getvalue()

@@ -1,12 +1,11 @@
 """Attempts until a deadline, by a clock that moves only when somebody waits."""
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 
-from labkit import deadline
-from labkit.deadline import Deadline
+from labkit.util import deadline
+from labkit.util.deadline import Deadline
 
 
 class Clock:
@@ -61,16 +60,8 @@ def test_an_attempt_that_overran_is_the_last_one(clock: Clock) -> None:
     assert (tries, clock.pauses) == (1, [])
 
 
-@pytest.fixture
-def patient() -> Iterator[None]:
-    deadline.be_patient(5)
-    yield
-    deadline.be_patient(1)
-
-
-@pytest.mark.usefixtures("patient")
 def test_patience_waits_longer_and_looks_more_rarely(clock: Clock) -> None:
-    limit = Deadline(3)
+    limit = Deadline(3, patience=5)
     assert limit.seconds == limit.left == 15
     tries = [clock.now - 1000 for _ in limit.attempts(every=1)]
     assert tries == [0, 5, 10, 15]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from labkit import system
 from labkit.engine import daemon
-from labkit.errors import EngineNotFound
+from labkit.util import packages
+from labkit.util.errors import EngineNotFound
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="labkit starts an engine on Linux only")
 
@@ -44,10 +44,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "run"
     (folder / "docker/containerd").mkdir(parents=True)
     yield folder
-    for child in daemon._children:
-        child.kill()
-        child.wait()
-    daemon._children.clear()
+    for file in (daemon.folder() / "dockerd.pid", folder / "docker.pid"):
+        if pid := daemon.live_pid(file, "dockerd"):
+            os.kill(pid, signal.SIGKILL)
+            assert daemon._exits(pid, 30)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_start_writes_pid_and_log_and_stop_ends_it(run: Path, command: list[str]
     daemon.start(said.append, command=command, run=run)
     pid = int((daemon.folder() / "dockerd.pid").read_text())
     assert said == [f"started dockerd in the background (pid {pid}, log {daemon.folder()}/dockerd.log)"]
-    assert system.tail(daemon.folder() / "dockerd.log") == ["a line in the log"]
+    assert packages.tail(daemon.folder() / "dockerd.log") == ["a line in the log"]
     assert os.getsid(pid) == pid  # a session of its own: no Ctrl-C reaches it
     daemon.stop(said.append)
     assert said[-1] == f"stopped dockerd (pid {pid})"
@@ -92,11 +92,11 @@ def test_second_start_waits_for_the_first(run: Path, command: list[str]) -> None
     said: list[str] = []
     daemon.start(said.append, command=command, run=run)
     daemon.start(said.append, command=["must-not-run"], run=run)
-    assert "starting already" in said[1]
+    assert "already starting" in said[1]
 
 
 def test_engine_that_exits_is_an_error_with_its_log(run: Path, command: list[str]) -> None:
-    with pytest.raises(EngineNotFound, match="stopped before it answered") as caught:
+    with pytest.raises(EngineNotFound, match="exited before it answered") as caught:
         daemon.start(lambda _: None, command=[*command, "fail"], run=run)
     assert caught.value.evidence == ("a line in the log",)
     assert "dockerd.log" in caught.value.next_step
@@ -129,7 +129,7 @@ def test_stale_pid_files_are_cleared(run: Path, program: str) -> None:
         said: list[str] = []
         daemon.clear_stale(said.append, run)
         assert not file.exists(), content
-        assert said == [f"removed {file}: its {program} is gone"]
+        assert said == [f"removed {file}: its {program} is no longer running"]
 
 
 def test_pid_file_of_a_live_engine_stays(run: Path, command: list[str]) -> None:
@@ -166,7 +166,7 @@ def test_stop_leaves_a_process_alone_that_is_no_dockerd() -> None:
     (daemon.folder() / "dockerd.pid").write_text(str(other.pid))
     said: list[str] = []
     daemon.stop(said.append)
-    assert said == ["labkit runs no Docker engine in the background; nothing to stop"]
+    assert said == ["nothing to stop: labkit isn't running a Docker engine in the background"]
     assert other.poll() is None
     other.send_signal(signal.SIGKILL)
     other.communicate()

@@ -1,8 +1,6 @@
 """A virtual machine without Docker: what it takes, and what is said where that is missing or outdated."""
 
-import functools
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,23 +8,27 @@ from typing import NoReturn
 
 import pytest
 
-from labkit import bringup, cli, engine, images, topology
-from labkit.console import Story
-from labkit.engine import choice, power
-from labkit.engine.machine import Machine
-from labkit.engine.places import Endpoint
+from labkit.cli import main
+from labkit.cluster import provision
+from labkit.engine import vm_lifecycle
+from labkit.engine.endpoints import Endpoint
+from labkit.engine.host_info import Host
+from labkit.engine.selection import EngineContext
 from labkit.engine.vm import process
-from labkit.errors import EngineUnsuitable, ImageUnavailable
+from labkit.images import builder
 from labkit.lab import Lab
+from labkit.topology import topology
+from labkit.util.console import ProgressReporter
+from labkit.util.errors import EngineUnsuitable, ImageUnavailable
 from tests.bundles import disks
 
-QUIET = Story(quiet=True)
+QUIET = ProgressReporter(quiet=True)
 OTHER = "labkit/machine:000000000000"
-DEBIAN = Machine("Linux", ("debian",))
+DEBIAN = Host("Linux", ("debian",))
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A computer with QEMU 9 and no Docker; labkit's state folder."""
     state, programs = tmp_path / "state", tmp_path / "bin"
     programs.mkdir()
@@ -38,11 +40,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("LABKIT_STATE_DIR", str(state))
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nowhere.sock")
-    monkeypatch.setattr(process, "this_machine", lambda: DEBIAN)
-    monkeypatch.setattr(choice, "_lab", None)
-    choice.forget()
-    yield state
-    choice.forget()
+    monkeypatch.setattr(process, "this_host", lambda: DEBIAN)
+    return state
 
 
 def install(program: Path, version: str) -> None:
@@ -89,8 +88,8 @@ def test_disks_of_another_version_are_refused_with_where_to_get_others(here: Pat
     with pytest.raises(EngineUnsuitable) as refused:
         process.require()
     [line] = refused.value.evidence
-    assert f"{OTHER} in {here}/machine" in line
-    assert line.endswith(f"needed is {images.content_tag('machine')}")
+    assert f"in {here}/machine are {OTHER};" in line
+    assert line.endswith(f"labkit needs {builder.content_tag('machine')}")
     assert refused.value.next_step.startswith("labkit bundle load FILE ")
     assert "labkit bundle save FILE --engine vm" in refused.value.next_step
 
@@ -106,8 +105,8 @@ def test_all_that_is_missing_is_told_at_once(here: Path, monkeypatch: pytest.Mon
 
 
 REMEDIES = [
-    (Machine("Linux", ("debian",), root=True), "", "apt-get install"),
-    (Machine("Linux", ("fedora",)), "", "install QEMU 8 or newer"),
+    (Host("Linux", ("debian",), root=True), "", "apt-get install"),
+    (Host("Linux", ("fedora",)), "", "install QEMU 8 or newer"),
     (
         DEBIAN,
         "QEMU emulator version 7.2.22 (Debian 1:7.2)",
@@ -118,10 +117,10 @@ REMEDIES = [
 
 @pytest.mark.parametrize(("machine", "qemu", "advice"), REMEDIES)
 def test_how_to_get_qemu_depends_on_the_system(
-    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: Machine, qemu: str, advice: str
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: Host, qemu: str, advice: str
 ) -> None:
     put(here / "machine")
-    monkeypatch.setattr(process, "this_machine", lambda: machine)
+    monkeypatch.setattr(process, "this_host", lambda: machine)
     if qemu:
         install(tmp_path / "bin" / process.PROGRAMS[0], qemu)
     else:
@@ -143,20 +142,20 @@ def test_a_machine_that_was_saved_is_not_started_on_other_disks(here: Path) -> N
     for name, content in kept.items():
         (state / name).write_text(content)
     with pytest.raises(EngineUnsuitable, match="cannot run here"):
-        power.power_on("swarm-lab", ["nodes"], QUIET)
+        vm_lifecycle.power_on(EngineContext("swarm-lab"), ["nodes"], QUIET)
     assert {path.name: path.read_text() for path in state.iterdir()} == kept
 
 
 def test_without_docker_it_is_told_why_a_machine_cannot_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["up", "--engine", "vm"]) == 1
+    assert main.main(["up", "--engine", "vm"]) == 1
     told = capsys.readouterr().err
     assert told.startswith("EngineNotFound: no Docker engine answered\n")
-    assert "nor can a virtual machine run directly:\n  its disks            not here\n" in told
+    assert "nor can a virtual machine run directly:\n  its disks            not found\n" in told
     assert "which takes: labkit bundle load FILE" in told
     monkeypatch.setenv("LABKIT_ENGINE", "docker")
-    assert cli.main(["up"]) == 1
+    assert main.main(["up"]) == 1
     assert "its disks" not in capsys.readouterr().err
 
 
@@ -165,13 +164,12 @@ def running(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """A virtual machine that carries the lab, with the images of these tags on its disk."""
     tags: set[str] = set()
     client = SimpleNamespace(version=lambda: {"Version": "26"})
-    found = functools.cache(lambda: Endpoint("tcp://127.0.0.1:1", "the virtual machine", machine=True))
-    monkeypatch.setattr(engine, "power_on", lambda *_: None)
-    monkeypatch.setattr(engine, "client", lambda: client)
-    for module in (engine, choice):
-        monkeypatch.setattr(module, "find", found)
-    monkeypatch.setattr(bringup, "choose_topology", lambda _, lab: replace(topology.load(), lab=lab))
-    monkeypatch.setattr(images, "has", lambda _, tag: tag in tags)
+    found = Endpoint("tcp://127.0.0.1:1", "the virtual machine", vm=True)
+    monkeypatch.setattr(vm_lifecycle, "power_on", lambda *_: None)
+    monkeypatch.setattr(EngineContext, "client", lambda _: client)
+    monkeypatch.setattr(EngineContext, "endpoint", lambda _: found)
+    monkeypatch.setattr(provision, "choose_topology", lambda _, lab: replace(topology.load(), lab=lab))
+    monkeypatch.setattr(builder, "has", lambda _, tag: tag in tags)
     monkeypatch.delenv("LABKIT_ENGINE")
     return tags
 
@@ -179,15 +177,16 @@ def running(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 def test_no_image_is_made_in_a_machine_of_another_version(
     running: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "ensure_all", lambda *_: pytest.fail("made images"))
-    monkeypatch.setattr(bringup, "remove_node", lambda *_: pytest.fail("removed a node"))
-    running.update(images.content_tags(topology.load())[1:])
+    monkeypatch.setattr(builder, "ensure_all", lambda *_: pytest.fail("made images"))
+    monkeypatch.setattr(provision, "remove_node", lambda *_: pytest.fail("removed a node"))
+    monkeypatch.setattr(vm_lifecycle, "power_off", lambda *_: pytest.fail("ended the machine"))
+    running.update(builder.content_tags(topology.load().images)[1:])
     lab = Lab("old")
     with pytest.raises(ImageUnavailable):
         lab.reset()
-    with pytest.raises(ImageUnavailable, match="machine of lab 'old' is of another version") as refused:
-        lab.up(story=QUIET)
-    assert images.content_tags(topology.load())[0] in refused.value.evidence[0]
+    with pytest.raises(ImageUnavailable, match="machine of lab 'old' does not match this version") as refused:
+        lab.up(reporter=QUIET)
+    assert builder.content_tags(topology.load().images)[0] in refused.value.evidence[0]
     assert refused.value.next_step == "labkit down --lab old, then labkit up --lab old --engine vm"
 
 
@@ -195,7 +194,7 @@ def test_a_machine_of_this_version_is_used(running: set[str], monkeypatch: pytes
     def reached(*_: object) -> NoReturn:
         raise InterruptedError
 
-    monkeypatch.setattr(bringup, "containers", reached)
-    running.update(images.content_tags(topology.load()))
+    monkeypatch.setattr(provision, "containers", reached)
+    running.update(builder.content_tags(topology.load().images))
     with pytest.raises(InterruptedError):
-        Lab("old").up(story=QUIET)
+        Lab("old").up(reporter=QUIET)

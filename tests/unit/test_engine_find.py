@@ -1,31 +1,32 @@
 """Finding the outer engine: which places are asked, in which order, and what a failure tells."""
 
-import importlib
-import json
 import os
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingTCPServer, ThreadingUnixStreamServer
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from docker.context.config import get_context_id
 
-from labkit.engine import forget, places, vm
-from labkit.engine.choice import client
-from labkit.engine.choice import find as find_engine
-from labkit.engine.find import ask, own_engine
-from labkit.engine.machine import Machine
-from labkit.engine.places import EXPORTED, Endpoint, Failure
-from labkit.errors import EngineNotFound, EngineUnsuitable
+from labkit.engine import endpoints, find
+from labkit.engine.endpoints import Endpoint, Failure
+from labkit.engine.find import ask
+from labkit.engine.host_info import Host
+from labkit.engine.selection import DOCKER, EngineContext
+from labkit.util.errors import EngineNotFound, EngineUnsuitable
 from tests.certificates import Certificate, client_folder, self_signed
+from tests.docker_contexts import make_context
 
-FIND = importlib.import_module("labkit.engine.find")  # as an attribute, that name is the function
-VARIABLES = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", EXPORTED)
+VARIABLES = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "LABKIT_ENGINE")
 
 
 def ping(status: int = 200, **headers: str) -> type[BaseHTTPRequestHandler]:
@@ -75,26 +76,18 @@ def engine_over_tls(certificate: Certificate, trusted: Certificate) -> Iterator[
 
 
 @pytest.fixture(autouse=True)
-def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """No engine anywhere, no Docker settings, and nothing remembered from another test."""
+def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No engine anywhere, no Docker settings, no virtual machine."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "config"))
-    monkeypatch.setattr(places, "usual_urls", lambda: [f"unix://{tmp_path}/usual.sock"])
-    monkeypatch.setattr(vm, "found", lambda _: None)  # no virtual machine either
-    forget()
-    yield
-    forget()
-    for name in VARIABLES:
-        os.environ.pop(name, None)
+    monkeypatch.setenv("LABKIT_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setattr(endpoints, "usual_urls", lambda: [f"unix://{tmp_path}/usual.sock"])
 
 
-def make_context(config: Path, name: str, url: str, *, current: bool = True) -> None:
-    meta = config / "contexts/meta" / get_context_id(name)
-    meta.mkdir(parents=True)
-    endpoints = {"docker": {"Host": url, "SkipTLSVerify": False}}
-    (meta / "meta.json").write_text(json.dumps({"Name": name, "Metadata": {}, "Endpoints": endpoints}))
-    (config / "config.json").write_text(json.dumps({"currentContext": name} if current else {}))
+def find_engine() -> Endpoint:
+    """The engine that a lab finds which has not looked yet."""
+    return EngineContext("test").endpoint()
 
 
 def test_docker_host_is_found_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +139,7 @@ def test_missing_context_falls_through_to_the_usual_sockets(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("files", [("ca", "cert", "key"), ("cert", "key")])
-def test_context_with_tls_exports_its_certificates(
+def test_context_with_tls_brings_its_certificates(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: tuple[str, ...]
 ) -> None:
     make_context(tmp_path / "config", "class", "tcp://engine.test:2376")
@@ -154,11 +147,10 @@ def test_context_with_tls_exports_its_certificates(
     certificates.mkdir(parents=True)
     for name in files:
         (certificates / f"{name}.pem").touch()
-    monkeypatch.setattr(FIND, "ask", lambda candidate: candidate)
-    found = find_engine()
+    monkeypatch.setattr(find, "ask", lambda candidate: candidate)
+    found = EngineContext("test").own_endpoint()
     assert (found.url, found.cert_path, found.verify) == ("tcp://engine.test:2376", certificates, True)
-    assert os.environ["DOCKER_CERT_PATH"] == str(certificates)
-    assert os.environ["DOCKER_TLS_VERIFY"] == "1"
+    assert not set(VARIABLES) & set(os.environ)
 
 
 def test_tls_variables_belong_to_docker_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +174,7 @@ def test_docker_host_with_tls_goes_by_its_own_certificates(
     with engine_over_tls(server, own) as url:
         monkeypatch.setenv("DOCKER_HOST", url)
         assert find_engine().url == url
-        assert client().ping()
+        assert EngineContext("test").client().ping()
 
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
@@ -194,11 +186,10 @@ def test_without_docker_tls_verify_any_certificate_of_an_engine_will_do(
     with engine_over_tls(server, own) as url:
         monkeypatch.setenv("DOCKER_HOST", url)
         assert find_engine().verify is False
-        forget()
         monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
-        with pytest.raises(EngineNotFound, match="TLS failed: its certificate was refused here") as caught:
+        with pytest.raises(EngineNotFound, match="TLS failed: its certificate is not trusted here") as caught:
             find_engine()
-    assert "certificates that go with DOCKER_HOST" in caught.value.next_step
+    assert "certificates for DOCKER_HOST" in caught.value.next_step
 
 
 def test_tls_with_what_does_not_speak_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,43 +203,95 @@ def test_tls_with_what_does_not_speak_it(tmp_path: Path, monkeypatch: pytest.Mon
         server.shutdown()
 
 
-def test_found_engine_is_exported_and_remembered(tmp_path: Path) -> None:
-    with engine_at(tmp_path / "usual.sock") as url:
-        found = find_engine()
-        assert os.environ["DOCKER_HOST"] == url
-    assert find_engine() is found  # though nobody answers there any more
+# -- what a lab remembers of it -------------------------------------------------------------------------
 
 
-def test_forget_takes_the_export_back(tmp_path: Path) -> None:
+def test_found_engine_is_remembered_until_the_cache_is_cleared(tmp_path: Path) -> None:
+    context = EngineContext("test")
     with engine_at(tmp_path / "usual.sock"):
-        find_engine()
-    forget()
-    assert not {"DOCKER_HOST", EXPORTED} & set(os.environ)
-    with pytest.raises(EngineNotFound):
-        find_engine()
-
-
-def test_forget_leaves_the_users_own_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with engine_at(tmp_path / "mine.sock") as url:
-        monkeypatch.setenv("DOCKER_HOST", url)
-        find_engine()
-    forget()
-    assert os.environ["DOCKER_HOST"] == url
-
-
-def test_child_process_does_not_take_the_export_for_a_choice(tmp_path: Path) -> None:
-    with engine_at(tmp_path / "usual.sock"):
-        find_engine()
-    for remembered in (find_engine, own_engine):  # a child has the environment and nothing else
-        remembered.cache_clear()
+        found = context.endpoint()
+    assert context.endpoint() is found  # though nobody answers there any more
+    context.clear_cache()
     with pytest.raises(EngineNotFound) as caught:
-        find_engine()
+        context.endpoint()
     assert caught.value.evidence[0].split() == ["DOCKER_HOST", "not", "set"]
+
+
+def test_the_users_choice_is_read_again_when_the_cache_is_cleared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = EngineContext("test")
+    with engine_at(tmp_path / "usual.sock") as usual, engine_at(tmp_path / "mine.sock") as mine:
+        assert context.endpoint().url == usual
+        monkeypatch.setenv("DOCKER_HOST", mine)
+        assert (context.endpoint().url, context.own_endpoint().url) == (usual, usual)
+        context.clear_cache()
+        assert (context.endpoint().url, context.own_endpoint().url) == (mine, mine)
+    assert os.environ["DOCKER_HOST"] == mine
+
+
+def test_labs_on_different_engines_coexist_in_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = EngineContext("one"), EngineContext("other")
+    with (
+        engine_at(tmp_path / "one.sock", Api_Version="1.45") as first,
+        engine_at(tmp_path / "other.sock", Api_Version="1.47") as second,
+    ):
+        monkeypatch.setenv("DOCKER_HOST", first)
+        assert one.endpoint().url == first
+        monkeypatch.setenv("DOCKER_HOST", second)
+        assert other.endpoint().url == second
+        before = dict(os.environ)
+        for context, version in ((one, "1.45"), (other, "1.47"), (one, "1.45")):
+            assert context.client().api.api_version == version
+            assert context.own_client().api.api_version == version
+            assert context.thread_client().api.api_version == version
+            assert context.thread_client() is context.thread_client()
+            assert context.client().ping()
+        other.clear_cache()
+        assert one.endpoint().url == first  # one lab's look is no other's
+    assert dict(os.environ) == before
+
+
+def test_a_lab_on_a_virtual_machine_leaves_the_others_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with engine_at(tmp_path / "usual.sock") as usual, engine_at(tmp_path / "machine.sock") as inside:
+        endpoint = ask(Endpoint(inside, "virtual machine of lab 'full'", vm=True))
+        home = SimpleNamespace(present=True, running=True)
+        machine: Any = SimpleNamespace(home=home, answer=lambda: endpoint, accelerator="tcg")
+        monkeypatch.setattr(EngineContext, "vms", lambda lab: [machine] if lab.lab == "full" else [])
+        before = dict(os.environ)
+        full, plain, refusing = EngineContext("full"), EngineContext("plain"), EngineContext("full", DOCKER)
+        assert [context.endpoint().url for context in (full, plain, refusing)] == [inside, usual, usual]
+        assert full.own_endpoint().url == usual  # the user's own, whichever carries the lab
+        assert (full.deadline(1).seconds, plain.deadline(1).seconds) == (5.0, 1.0)
+    assert dict(os.environ) == before
+
+
+def test_child_processes_get_the_users_environment(tmp_path: Path) -> None:
+    program = "import os; print(*sorted(name for name in os.environ if name.startswith('DOCKER_')))"
+    with engine_at(tmp_path / "usual.sock"):
+        assert EngineContext("test").client().ping()
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "DOCKER_CONFIG\n"  # the one that this test has set
+
+
+def test_each_thread_has_its_own_client(tmp_path: Path) -> None:
+    context = EngineContext("test")
+    with engine_at(tmp_path / "usual.sock"):
+        clients = [context.thread_client()]
+        thread = threading.Thread(target=lambda: clients.append(context.thread_client()))
+        thread.start()
+        thread.join()
+    assert len(set(map(id, clients))) == 2
 
 
 def test_client_is_new_each_time_and_negotiates_nothing(tmp_path: Path) -> None:
     with engine_at(tmp_path / "usual.sock", Api_Version="1.47"):
-        first, second = client(timeout=2.5), client()
+        context = EngineContext("test")
+        first, second = context.client(timeout=2.5), context.client()
         assert first.api is not second.api
         assert first.api.api_version == "1.47"
         assert first.api.timeout == 3
@@ -278,7 +321,7 @@ def test_api_versions_are_compared_as_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "headers", "reason"),
     [
-        (200, {"Api_Version": ""}, "no Docker engine"),
+        (200, {"Api_Version": ""}, "not a Docker engine"),
         (200, {"Libpod_Api_Version": "5.0"}, "podman"),
         (503, {}, "HTTP 503: OK"),
     ],
@@ -293,7 +336,7 @@ def test_other_answers_are_no_engine(
 
 
 def test_reasons_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FIND, "PING_SECONDS", 0.05)
+    monkeypatch.setattr(find, "PING_SECONDS", 0.05)
     with socket.socket(socket.AF_UNIX) as refusing, socket.socket(socket.AF_UNIX) as silent:
         refusing.bind(str(tmp_path / "refusing.sock"))
         silent.bind(str(tmp_path / "silent.sock"))
@@ -301,7 +344,7 @@ def test_reasons_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         names = ("gone.sock", "refusing.sock", "silent.sock")
         answers = [ask(Endpoint(f"unix://{tmp_path / name}", name)) for name in names]
     reasons = [answer.reason for answer in answers if isinstance(answer, Failure)]
-    assert reasons == ["no such file", "refused: no engine listens there", "timed out after 3 s"]
+    assert reasons == ["no such file", "connection refused: no engine is listening", "timed out after 3 s"]
 
 
 @pytest.mark.parametrize("url", ["what://x", "tcp://", "tcp://host:port"])
@@ -321,7 +364,7 @@ def test_permission_denied_asks_for_the_group(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_evidence_is_aligned_and_names_every_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FIND, "this_machine", lambda: Machine("Darwin"))
+    monkeypatch.setattr(find, "this_host", lambda: Host("Darwin"))
     with pytest.raises(EngineNotFound) as caught:
         find_engine()
     place = f"{tmp_path}/usual.sock"
@@ -334,7 +377,7 @@ def test_usual_places_on_linux(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
-    assert places.usual_urls() == [
+    assert endpoints.usual_urls() == [
         "unix:///var/run/docker.sock",
         f"unix://{tmp_path}/.docker/desktop/docker.sock",
         "unix:///run/user/7/docker.sock",

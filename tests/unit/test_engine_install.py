@@ -1,21 +1,19 @@
 """Providing an engine: what is done, what is asked, and what is left to the user."""
 
-import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from labkit import lock, system
-from labkit.engine import daemon, install
+from labkit.engine import daemon, find, install
+from labkit.engine.endpoints import Endpoint
+from labkit.engine.host_info import Host
 from labkit.engine.install import ensure
-from labkit.engine.machine import Machine
-from labkit.engine.places import Endpoint
-from labkit.errors import EngineNotFound, LabBusy, SetupFailed
+from labkit.util import lock, packages
+from labkit.util.errors import EngineNotFound, LabBusy, SetupFailed
 
-FIND = importlib.import_module("labkit.engine.find")
 ENGINE = Endpoint("unix:///var/run/docker.sock", "/var/run/docker.sock", api_version="1.41")
-DEBIAN = Machine("Linux", ("debian",), root=True)
+DEBIAN = Host("Linux", ("debian",), root=True)
 
 
 class World:
@@ -31,14 +29,14 @@ class World:
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("DOCKER_CONFIG", str(folder))
         monkeypatch.setattr(install, "own_engine", self.find)
-        monkeypatch.setattr(system, "apt_install", self.apt_install)
-        monkeypatch.setattr(system, "run", self.run)
+        monkeypatch.setattr(packages, "apt_install", self.apt_install)
+        monkeypatch.setattr(packages, "run", self.run)
         monkeypatch.setattr(daemon, "start", self.start_in_background)
         self.evidence = "/var/run/docker.sock   no such file"
         self.be(DEBIAN)
 
-    def be(self, machine: Machine) -> None:
-        self.monkeypatch.setattr(install, "this_machine", lambda: machine)
+    def be(self, machine: Host) -> None:
+        self.monkeypatch.setattr(install, "this_host", lambda: machine)
 
     def find(self) -> Endpoint:
         if self.running:
@@ -85,30 +83,30 @@ def test_a_set_up_that_fails_is_told_as_it_is(world: World, monkeypatch: pytest.
     def fail(*_: object) -> None:
         raise SetupFailed("`apt-get` exited 100", evidence=["what apt says"])
 
-    monkeypatch.setattr(system, "apt_install", fail)
+    monkeypatch.setattr(packages, "apt_install", fail)
     with pytest.raises(SetupFailed, match="exited 100"):
         world.ensure()
     assert world.calls == []
 
 
 def test_installed_engine_is_only_started(world: World) -> None:
-    world.be(Machine("Linux", ("debian",), root=True, dockerd=True))
+    world.be(Host("Linux", ("debian",), root=True, dockerd=True))
     world.ensure()
     assert (world.calls, world.said) == (["dockerd"], ["started dockerd"])
 
 
 def test_systemd_starts_it_by_the_unit(world: World) -> None:
-    world.be(Machine("Linux", ("debian",), root=True, dockerd=True, systemd=True))
+    world.be(Host("Linux", ("debian",), root=True, dockerd=True, systemd=True))
     world.ensure()
     assert world.calls == ["systemctl start docker"]
     assert world.said == ["started Docker with systemd"]
 
 
 @pytest.mark.parametrize(
-    ("dockerd", "question"), [(False, "Install docker.io from Debian and start it?"), (True, "Start the one")]
+    ("dockerd", "question"), [(False, "Install Debian's docker.io and start it?"), (True, "Start the installed one?")]
 )
 def test_with_a_terminal_it_asks_first(world: World, dockerd: bool, question: str) -> None:
-    world.be(Machine("Linux", ("debian",), root=True, dockerd=dockerd))
+    world.be(Host("Linux", ("debian",), root=True, dockerd=dockerd))
     asked: list[str] = []
 
     def say_no(text: str) -> bool:
@@ -124,9 +122,9 @@ def test_with_a_terminal_it_asks_first(world: World, dockerd: bool, question: st
 
 @pytest.mark.parametrize(
     "machine",
-    [Machine("Linux", ("debian",)), Machine("Linux", ("fedora",), root=True), Machine("Darwin", root=True)],
+    [Host("Linux", ("debian",)), Host("Linux", ("fedora",), root=True), Host("Darwin", root=True)],
 )
-def test_what_is_the_users_to_do_is_left_to_the_user(world: World, machine: Machine) -> None:
+def test_what_is_the_users_to_do_is_left_to_the_user(world: World, machine: Host) -> None:
     world.be(machine)
     with pytest.raises(EngineNotFound, match="do it yourself"):
         world.ensure()
@@ -144,7 +142,7 @@ def test_the_users_choice_is_not_replaced(
 
 
 def test_a_refused_user_gets_no_second_engine(world: World) -> None:
-    world.evidence = f"/var/run/docker.sock   {FIND.PERMISSION_DENIED}"
+    world.evidence = f"/var/run/docker.sock   {find.PERMISSION_DENIED}"
     with pytest.raises(EngineNotFound):
         world.ensure()
     assert world.calls == []

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from docker.errors import APIError, ImageNotFound
 
-from labkit.engine import probes
-from labkit.engine.places import Endpoint
-from labkit.engine.probes import EVERY, Probe, as_json, essentials_missing, require_room, table
-from labkit.errors import EngineUnsuitable
+from labkit.engine import doctor
+from labkit.engine.doctor import EVERY, Probe, as_json, essentials_missing, require_room, table
+from labkit.engine.endpoints import Endpoint
+from labkit.engine.selection import EngineContext
+from labkit.util.errors import EngineUnsuitable
 
 # Recorded from a 20.10 engine on a kernel without ip_vs and ESP.
 OUTPUT = """\
@@ -35,7 +36,7 @@ INFO = {
 }
 ENGINE = Endpoint("unix:///here.sock", "here", api_version="1.41")
 KERNEL = {"disk", "overlay", "bridge_nf", "vxlan", "ip_vs", "esp", "fuse", "inotify"}
-KEYS = ["engine", "kernel", "cpus", "memory", "cgroup", *probes._KERNEL, "registry"]
+KEYS = ["engine", "kernel", "cpus", "memory", "cgroup", *doctor._KERNEL, "registry"]
 
 
 class Engine:
@@ -58,20 +59,20 @@ class Engine:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     engine = Engine()
-    monkeypatch.setattr(probes, "find", lambda: ENGINE)
-    monkeypatch.setattr(probes, "client", lambda **_: engine)
-    monkeypatch.setattr(probes, "_run_script", lambda *_: OUTPUT)
+    monkeypatch.setattr(EngineContext, "endpoint", lambda _: ENGINE)
+    monkeypatch.setattr(EngineContext, "client", lambda *_, **__: engine)
+    monkeypatch.setattr(doctor, "_run_script", lambda *_: OUTPUT)
     return engine
 
 
 def by_key(image: str | None = "node") -> dict[str, Probe]:
-    return {probe.key: probe for probe in probes.examine(image)}
+    return {probe.key: probe for probe in doctor.examine(EngineContext("test"), image)}
 
 
 @pytest.mark.usefixtures("engine")
 def test_every_line_is_there_in_a_stable_order() -> None:
     assert list(by_key()) == KEYS
-    assert set(probes._KERNEL) == KERNEL
+    assert set(doctor._KERNEL) == KERNEL
 
 
 @pytest.mark.usefixtures("engine")
@@ -98,7 +99,7 @@ def test_advice_stands_where_it_is_needed_and_fits() -> None:
     assert all(probe.advice for probe in found.values() if not probe.ok)
     assert found["inotify"].advice.startswith("sudo sysctl fs.inotify.max_user_instances=512")
     assert "modprobe ip_vs" in found["ip_vs"].advice
-    assert found["fuse"].advice == probes._NODE_IMAGE  # not probed: a modprobe would be a guess
+    assert found["fuse"].advice == doctor._NODE_IMAGE  # not probed: a modprobe would be a guess
 
 
 @pytest.mark.usefixtures("engine")
@@ -124,16 +125,16 @@ def test_a_probe_that_cannot_run_says_why(
     def fail(*_: object) -> str:
         raise error
 
-    monkeypatch.setattr(probes, "_run_script", fail)
+    monkeypatch.setattr(doctor, "_run_script", fail)
     assert by_key()["vxlan"].found == reason
 
 
 @pytest.mark.usefixtures("engine")
 def test_lines_that_the_script_did_not_reach_are_not_probed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probes, "_run_script", lambda *_: "disk\tok\t9 GB free\n")
+    monkeypatch.setattr(doctor, "_run_script", lambda *_: "disk\tok\t9 GB free\n")
     found = by_key()
     assert (found["disk"].ok, found["esp"].ok) == (True, None)
-    assert found["esp"].found == "not probed: the probe ended early"
+    assert found["esp"].found == "not probed: the probe exited early"
 
 
 @pytest.mark.parametrize(
@@ -155,8 +156,8 @@ def test_registry(engine: Engine, error: Exception | None, ok: bool, reason: str
     [({"NCPU": 1}, "cpus"), ({"MemTotal": 3_900_000_000}, "memory"), ({"CgroupDriver": "none"}, "cgroup")],
 )
 def test_a_small_machine_is_told(change: dict[str, Any], key: str) -> None:
-    before = probes._judge_system(INFO, ENGINE, "")
-    after = probes._judge_system(INFO | change, ENGINE, "")
+    before = doctor._judge_system(INFO, ENGINE, "")
+    after = doctor._judge_system(INFO | change, ENGINE, "")
     assert (before[key].ok, after[key].ok) == (True, False)
 
 
@@ -183,7 +184,7 @@ def test_table_says_shared_advice_once_below_the_last() -> None:
 @pytest.mark.usefixtures("engine")
 def test_table_fits_100_columns() -> None:
     for image in ("node", None):
-        shown = table(probes.examine(image))
+        shown = table(doctor.examine(EngineContext("test"), image))
         assert max(map(len, shown.splitlines())) <= 100
         assert len(shown.splitlines()) > len(KEYS)
 

@@ -1,4 +1,4 @@
-"""conda's list of dependencies is pip's."""
+"""conda gets the same dependencies as pip."""
 
 import tomllib
 from pathlib import Path

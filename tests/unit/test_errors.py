@@ -6,7 +6,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from labkit import errors
-from labkit.errors import CommandFailed, LabError, NoSuchNode, redact
+from labkit.util.errors import CommandFailed, LabError, NoSuchNode, redact
 
 JOIN = "SWMTKN-1-49nj1cmql0jkz5s954yi3oex3nedyz0fb0xx14ie39trti4wxv-8vxv8rssmk743ojnwacrr2e7c"
 UNLOCK = "SWMKEY-1-7c37Cc8654o6p38HnroywCi19pllOnGtbdZEgtKxZu8"
@@ -30,7 +30,7 @@ def test_parts_that_are_missing_leave_no_empty_lines() -> None:
 
 
 def test_the_story_names_the_kind_of_error_first() -> None:
-    assert FULL.story() == f"NoSuchNode: {FULL}"
+    assert FULL.report() == f"NoSuchNode: {FULL}"
 
 
 def test_a_failed_command_keeps_its_exit_code() -> None:
@@ -43,7 +43,7 @@ def test_secrets_are_redacted_in_all_three_parts(secret: str) -> None:
     error = LabError(text, evidence=["harmless", text], next_step=text)
     shown = f"--token '{secret[:6]}-1-…' manager1:2377"
     assert (error.what, error.evidence, error.next_step) == (shown, ("harmless", shown), shown)
-    assert secret[9:] not in error.story()
+    assert secret[9:] not in error.report()
     assert secret[9:] not in repr(error)
 
 
@@ -66,7 +66,7 @@ def test_ipython_shows_the_story_in_place_of_a_traceback(
 ) -> None:
     shell.user_ns["error"] = FULL
     shell.run_cell("raise error")
-    assert capsys.readouterr().out.strip() == FULL.story()
+    assert capsys.readouterr().out.strip() == FULL.report()
 
 
 def test_every_kind_of_error_is_a_lab_error_and_says_when_it_is_raised() -> None:

@@ -1,18 +1,24 @@
 """The exam's pure parts: what a seed decides, what a learner reads, what the records amount to."""
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 
-from labkit.course import progress
-from labkit.course.exam import registry, state
+from labkit import widgets
+from labkit.cluster.cluster import Cluster
+from labkit.course import chapters, exam_state, exercises, grading, progress, report
+from labkit.course.exam import registry, rounds
 from labkit.course.exam.data import without
 from labkit.course.exam.registry import SCENARIOS
 from labkit.course.exam.scenario import fill, filled
-from labkit.course.exam.state import PREFIX, Exam, Running, State, fold
+from labkit.course.exam_state import PREFIX, Exam, Running, State, fold
 from labkit.course.progress import Kind, Record
-from labkit.errors import LabError
-from labkit.model import seconds
+from labkit.swarm.parse import seconds
+from labkit.util.errors import LabError, NotSolved
+from labkit.widgets import board
+from tests.stage import Stage
 
 NAMES = ("exam.a", "exam.b")
 SEEDS = range(1, 30)
@@ -31,7 +37,7 @@ def test_a_seed_decides_all_and_another_decides_otherwise(name: str) -> None:
 def test_every_place_in_its_texts_is_filled(name: str) -> None:
     scenario = SCENARIOS[name]
     facts = scenario.facts(name, 1)
-    texts = [scenario.title, scenario.story, scenario.solved_by(facts)]
+    texts = [scenario.title, scenario.story, scenario.solution_text(facts)]
     texts += [hint for hint in scenario.hints if isinstance(hint, str)]
     for text in texts:
         assert not re.search(r"<[a-z]+>", fill(text, facts)), text
@@ -52,7 +58,7 @@ def test_it_tells_the_symptom_and_leads_on(name: str) -> None:
 
 def test_a_remembered_command_does_not_solve_another_case() -> None:
     for name, scenario in SCENARIOS.items():
-        solutions = {scenario.solved_by(scenario.facts(name, seed)) for seed in SEEDS}
+        solutions = {scenario.solution_text(scenario.facts(name, seed)) for seed in SEEDS}
         assert len(solutions) >= 2, name
 
 
@@ -107,7 +113,7 @@ def test_an_exam_counts_what_was_solved_and_ends_with_its_last_mark() -> None:
     assert (exam.score, exam.next, exam.over(140)) == (1, "exam.b", False)
     (exam,) = fold([START, begun("exam.a", exam=True), marks[0], begun("exam.b", exam=True), marks[1]]).exams
     assert (exam.score, exam.next, exam.over(161)) == (1, None, True)
-    assert exam.words() == "1 of 2 scenarios solved, the last mark after 1 minutes"
+    assert exam.describe() == "1 of 2 scenarios solved, the last mark after 1 minutes"
 
 
 def test_an_exam_is_over_with_its_time() -> None:
@@ -122,26 +128,124 @@ def test_another_beginning_gives_an_exam_up(leaves: Record) -> None:
     assert exam.given_up and exam.over(111)
 
 
-def test_what_runs_is_read_from_the_progress_file(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     monkeypatch.setenv("LABKIT_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("LABKIT_LAB", "mine")
-    closed = registry.exercise("exam.drained")
-    progress.record(
-        "scenario", "exam.drained", False, seed=1, facts={"keep": "worker2"}, there=[], exam=False
-    )
-    assert (found := state.now().running) and found.facts == {"keep": "worker2"}
-    assert registry.exercise("exam.drained").hints[-1] != closed.hints[0]
-    assert registry.exercise("exam.drained").solution and not closed.solution
-    progress.record("exam", "start", False, minutes=5, seed=1, scenarios=["exam.drained"])
-    progress.record("scenario", "exam.drained", False, seed=1, facts={}, there=[], exam=True)
-    assert state.exam() is not None
-    assert not registry.exercise("exam.drained").solution
-    monkeypatch.setenv("LABKIT_LAB", "another")
-    assert state.now() == State()
+    return Cluster("mine")
+
+
+def test_what_runs_is_read_from_the_progress_file(lab: Cluster) -> None:
+    closed = registry.exercise(lab, "exam.drained")
+    journal = progress.of(lab)
+    journal.record("scenario", "exam.drained", False, seed=1, facts={"keep": "worker2"}, there=[], exam=False)
+    again = Cluster("mine")  # as after a restart of the kernel
+    assert (found := exam_state.now(again).running) and found.facts == {"keep": "worker2"}
+    assert registry.exercise(again, "exam.drained").hints[-1] != closed.hints[0]
+    assert registry.exercise(again, "exam.drained").solution and not closed.solution
+    journal.record("exam", "start", False, minutes=5, seed=1, scenarios=["exam.drained"])
+    journal.record("scenario", "exam.drained", False, seed=1, facts={}, there=[], exam=True)
+    assert exam_state.exam(again) is not None
+    assert not registry.exercise(again, "exam.drained").solution
+    assert exam_state.now(Cluster("another")) == State()
 
 
 def test_scenarios_are_the_exercises_of_the_last_chapter() -> None:
-    assert list(registry.exercises()) == [PREFIX + name for name in SCENARIOS]
+    assert list(exercises.tasks("exam")) == [PREFIX + name for name in SCENARIOS]
+
+
+SEED = 6
+
+
+def test_an_exam_shows_no_name_of_a_scenario_before_it_is_graded(
+    lab: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(lab.name, monkeypatch)
+    text = rounds.exam(stage, minutes=30, count=3, seed=SEED, yes=True)
+    widget = widgets.Exam(stage)
+    hidden = set((exam_state.exam(stage) or Exam(0, 0, 0, ())).names)
+    assert len(hidden) == 3
+    reveals_nothing(stage, hidden, text, widget.story.value)
+    assert "Scenario 1 of 3: " in text and "Scenario 1 of 3: " in widget.story.value
+
+    with pytest.raises(NotSolved, match="not solved, and graded"):
+        rounds.check(stage)
+    hidden -= graded(stage)
+    assert len(hidden) == 2
+    widget.next.click()  # in a thread
+    widget.runner.join()
+    assert "Scenario 2 of 3: " in widget.story.value
+    reveals_nothing(stage, hidden, widget.story.value, widget.runner._output.value)
+
+    stage.solved = True
+    assert rounds.check(stage).solved
+    hidden -= graded(stage)
+    text = rounds.go_on(stage)
+    assert "Scenario 3 of 3: " in text and "minutes left" in text
+    reveals_nothing(stage, hidden, text)
+    assert "1 of 3 scenarios solved" in rounds.go_on(stage)  # over: now the names tell what to practice
+    shown = report.render(report.summary())
+    assert all(name.removeprefix(PREFIX) in shown for name in graded(stage))
+    assert all(PREFIX + name in report.page(report.summary()) for name in SCENARIOS)
+    widget.close()
+
+
+def graded(lab: Cluster) -> set[str]:
+    return set(exam_state.now(lab).exams[-1].marks)
+
+
+def reveals_nothing(lab: Cluster, hidden: set[str], *texts: str) -> None:
+    """Nothing that can be asked for while the exam runs has one of the hidden names in it."""
+    found = report.summary()
+    shown = [*texts, rounds.story(lab), rounds.status(lab), board._exercises(lab)]
+    shown += [report.render(found), json.dumps(found), report.page(found), repr(widgets.Progress(lab))]
+    for name in ("", "exam.no-such", *hidden):
+        current = exam_state.exam(lab)
+        running = exam_state.now(lab).running
+        assert current and running
+        if name == running.name or (not name and running.name not in current.marks):
+            continue  # that would grade it
+        with pytest.raises(LabError) as refusal:
+            rounds.check(lab, name)
+        shown.append(refusal.value.report())
+    for refused in (lambda: rounds.listing(lab), lambda: chapters.begin(lab, "create-a-swarm")):
+        with pytest.raises(LabError, match="an exam runs") as refusal:
+            refused()
+        shown.append(refusal.value.report())
+    for name in hidden:
+        short = re.compile(rf"(?<![\w-]){re.escape(name.removeprefix(PREFIX))}(?![\w-])")
+        for text in shown:
+            assert not short.search(text), text
+
+
+def test_practice_shows_the_name(lab: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(lab.name, monkeypatch)
+    assert "exam.drained (seed 6): " in rounds.practice(stage, "drained", seed=SEED, yes=True)
+    assert "exam.drained (seed 6): " in rounds.story(stage)
+    assert rounds.status(stage) == "exam.drained is being practiced"
+    assert "exam.drained" in report.page(report.summary())
+    assert "drained" in rounds.listing(stage)
+
+
+def test_practice_all_the_same_gives_an_exam_up(lab: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(lab.name, monkeypatch)
+    rounds.exam(stage, count=2, seed=SEED, yes=True)
+    with pytest.raises(LabError, match="an exam runs"):
+        rounds.practice(stage, "drained", seed=SEED)
+    rounds.practice(stage, "drained", seed=SEED, yes=True)
+    now = exam_state.now(stage)
+    assert exam_state.exam(stage) is None and now.exams[-1].given_up
+    assert now.running and not now.running.examined
+    assert "Hint 1 of" in grading.next_hint(stage, "exam.drained", exercises.find(stage, "exam.drained"))
+
+
+def test_an_exam_whose_scenario_failed_to_begin_goes_on(
+    lab: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(lab.name, monkeypatch)
+    progress.of(stage).record("exam", "start", False, minutes=5, seed=SEED, scenarios=list(NAMES))
+    with pytest.raises(LabError, match="has not begun") as refusal:
+        rounds.check(stage)
+    assert "next_scenario" in refusal.value.next_step
 
 
 def task(state: str, created: int, changed: int, ran: bool = True) -> dict[str, object]:

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from labkit.errors import LabError
-from labkit.explain import explain, troubles
-from labkit.model import Port, Snapshot, Task
+from labkit.swarm.explain import explain, troubles
+from labkit.swarm.model import Port, Snapshot, Task
+from labkit.util.errors import LabError
 from tests.recorded import NO_SWARM, recorded
 
 
@@ -151,7 +151,7 @@ def test_a_task_that_has_done_its_work_is_no_failure() -> None:
 def test_an_update_under_way_says_how_far_it_is() -> None:
     lines = said("half-updated", "web")
     assert lines[-2:] == [
-        "An update is under way: update in progress.",
+        "The update is in progress: update in progress.",
         "  2 of 4 tasks that run are of web:2",
     ]
 
@@ -159,7 +159,7 @@ def test_an_update_under_way_says_how_far_it_is() -> None:
 def test_an_update_that_hangs_names_the_way_back() -> None:
     snapshot = changed(recorded("half-updated"), "web", update="paused", update_message="a task failed")
     lines = explain(snapshot, "web").splitlines()
-    assert "Its update is paused: a task failed." in lines
+    assert "The update is paused: a task failed." in lines
     assert any(line.startswith("  docker service rollback web takes it back") for line in lines)
     assert "All is as wanted." not in lines
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labkit import hint
+from labkit.util import command_hint
 
 
 @pytest.fixture(autouse=True)
@@ -11,19 +11,19 @@ def called_labkit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_default_lab_needs_no_flag() -> None:
-    assert hint.command("up") == "labkit up"
-    assert hint.command("up", lab=hint.DEFAULT_LAB) == "labkit up"
+    assert command_hint.command("up") == "labkit up"
+    assert command_hint.command("up", lab=command_hint.DEFAULT_LAB) == "labkit up"
 
 
 def test_another_lab_is_named() -> None:
-    assert hint.command("shell", "manager1", lab="class-7") == "labkit shell manager1 --lab class-7"
+    assert command_hint.command("shell", "manager1", lab="class-7") == "labkit shell manager1 --lab class-7"
 
 
 def test_who_came_through_the_script_is_told_the_script(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABKIT_COMMAND", "./lab")
-    assert hint.command("doctor") == "./lab doctor"
+    assert command_hint.command("doctor") == "./lab doctor"
 
 
 def test_hints_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABKIT_COMMAND", "/home/a learner/lab")
-    assert hint.command("logs", "it's") == "'/home/a learner/lab' logs 'it'\"'\"'s'"
+    assert command_hint.command("logs", "it's") == "'/home/a learner/lab' logs 'it'\"'\"'s'"

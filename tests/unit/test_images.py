@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from labkit import bank, dockerfile, images
-from labkit.bank import BankImage
-from labkit.base_image import debian_mirror
+from labkit.images import builder, catalog, dockerfile
+from labkit.images.base_image import debian_mirror
+from labkit.images.catalog import BankImage
 
 DEBIAN = "http://deb.debian.org/debian"
 
@@ -32,13 +32,13 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
         file.chmod(0o644)
-    monkeypatch.setattr(images, "FOLDER", tmp_path)
+    monkeypatch.setattr(builder, "FOLDER", tmp_path)
     return tmp_path
 
 
 @pytest.mark.usefixtures("folders")
 def test_a_tag_names_the_image_and_a_short_hash() -> None:
-    repository, _, version = images.content_tag("node").partition(":")
+    repository, _, version = builder.content_tag("node").partition(":")
     assert repository == "labkit/node"
     assert len(version) == 12
     assert int(version, 16)
@@ -57,20 +57,20 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_what_an_image_is_made_of_changes_its_tag(folders: Path, change: Callable[[Path], object]) -> None:
-    before = images.content_tag("node")
+    before = builder.content_tag("node")
     change(folders)
-    assert images.content_tag("node") != before
+    assert builder.content_tag("node") != before
 
 
 @pytest.mark.usefixtures("folders")
 def test_another_upstream_image_changes_the_tag(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = images.content_tag("node")
-    monkeypatch.setattr(images, "UPSTREAM", "debian:another")
-    assert images.content_tag("node") != before
+    before = builder.content_tag("node")
+    monkeypatch.setattr(builder, "UPSTREAM", "debian:another")
+    assert builder.content_tag("node") != before
 
 
 def test_a_tag_depends_on_nothing_else(folders: Path) -> None:
-    before = images.content_tag("node")
+    before = builder.content_tag("node")
     (folders / "web/Dockerfile").write_text("FROM other")
     (folders / "nginx/Dockerfile").write_text("FROM other")
     (folders / "node/Dockerfile").touch()
@@ -78,30 +78,30 @@ def test_a_tag_depends_on_nothing_else(folders: Path) -> None:
     (folders / "node/empty").mkdir()
     (folders / "node/__pycache__").mkdir()
     (folders / "node/__pycache__/log.cpython-311.pyc").touch()
-    assert images.content_tag("node") == before
+    assert builder.content_tag("node") == before
 
 
 def test_a_tag_is_the_same_in_every_checkout(
     folders: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = images.content_tag("node")
+    before = builder.content_tag("node")
     elsewhere = folders.rename(tmp_path_factory.mktemp("elsewhere") / "images")
-    monkeypatch.setattr(images, "FOLDER", elsewhere)
-    assert images.content_tag("node") == before
+    monkeypatch.setattr(builder, "FOLDER", elsewhere)
+    assert builder.content_tag("node") == before
 
 
 @pytest.mark.usefixtures("folders")
 def test_a_dockerfile_names_what_it_stands_on() -> None:
-    assert images.foundations("base") == {}
-    assert images.foundations("node") == {"BASE": "base"}
-    assert images.foundations("web") == {"NGINX": "nginx"}  # VERSION is no image
+    assert builder.foundations("base") == {}
+    assert builder.foundations("node") == {"BASE": "base"}
+    assert builder.foundations("web") == {"NGINX": "nginx"}  # VERSION is no image
 
 
 @pytest.mark.parametrize("file", ["nginx/Dockerfile", "base/build-root"])
 def test_a_change_below_changes_what_stands_on_it_and_nothing_beside(folders: Path, file: str) -> None:
-    before = {name: images.content_tag(name) for name in ("base", "nginx", "web", "node")}
+    before = {name: builder.content_tag(name) for name in ("base", "nginx", "web", "node")}
     (folders / file).write_text(BASE + "another")
-    changed = {name for name, tag in before.items() if images.content_tag(name) != tag}
+    changed = {name for name, tag in before.items() if builder.content_tag(name) != tag}
     assert changed == ({"nginx", "web"} if file.startswith("nginx") else set(before))
 
 
@@ -110,22 +110,22 @@ def test_the_bank_is_made_of_its_folders_and_its_table(
 ) -> None:
     (folders / "registry").mkdir()
     (folders / "registry/Dockerfile").write_text(BASE)
-    monkeypatch.setattr(bank, "IMAGES", (BankImage("web:1", "web"),))
-    monkeypatch.setattr(bank, "PLUGINS", ())
-    assert images.foundations("bank") == {"registry": "registry", "web": "web"}
-    before = images.content_tag("bank")
-    monkeypatch.setattr(bank, "IMAGES", (BankImage("web:1", "web"), BankImage("web:2", "web")))
-    with_another_image = images.content_tag("bank")
+    monkeypatch.setattr(catalog, "IMAGES", (BankImage("web:1", "web"),))
+    monkeypatch.setattr(catalog, "PLUGINS", ())
+    assert builder.foundations("bank") == {"registry": "registry", "web": "web"}
+    before = builder.content_tag("bank")
+    monkeypatch.setattr(catalog, "IMAGES", (BankImage("web:1", "web"), BankImage("web:2", "web")))
+    with_another_image = builder.content_tag("bank")
     (folders / "nginx/Dockerfile").write_text(BASE + "another")  # two levels below the bank
-    assert len({before, with_another_image, images.content_tag("bank")}) == 3
+    assert len({before, with_another_image, builder.content_tag("bank")}) == 3
 
 
 # -- the real folders -----------------------------------------------------------------------------------
 
-NAMES = sorted(folder.name for folder in images.FOLDER.iterdir())
+NAMES = sorted(folder.name for folder in builder.FOLDER.iterdir())
 SCRIPTS = sorted(
     path
-    for path in images.FOLDER.rglob("*")
+    for path in builder.FOLDER.rglob("*")
     if path.is_file() and path.read_bytes().startswith(b"#!/bin/sh\n")
 )
 
@@ -133,22 +133,22 @@ SCRIPTS = sorted(
 def test_every_folder_is_an_image() -> None:
     assert "node" in NAMES
     for name in NAMES:
-        assert (images.FOLDER / name / ("build-root" if name == "base" else "Dockerfile")).is_file(), name
+        assert (builder.FOLDER / name / ("build-root" if name == "base" else "Dockerfile")).is_file(), name
 
 
 @pytest.mark.parametrize("name", [*NAMES, "bank"])
 def test_what_an_image_stands_on_is_there(name: str) -> None:
-    below = images.foundations(name)
+    below = builder.foundations(name)
     assert below or name == "base"
     assert set(below.values()) <= set(NAMES)
-    assert images.content_tag(name).startswith(f"labkit/{name}:")
+    assert builder.content_tag(name).startswith(f"labkit/{name}:")
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "base"])
 def test_a_dockerfile_starts_from_the_labs_images_alone(name: str) -> None:
-    text = (images.FOLDER / name / "Dockerfile").read_text()
+    text = (builder.FOLDER / name / "Dockerfile").read_text()
     stages = set(re.findall(r"^FROM \S+ AS (\S+)$", text, re.MULTILINE))
-    known = {"scratch", *stages, *(f"${{{argument}}}" for argument in images.foundations(name))}
+    known = {"scratch", *stages, *(f"${{{argument}}}" for argument in builder.foundations(name))}
     assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) <= known
     assert set(re.findall(r"^COPY --from=(\S+)", text, re.MULTILINE)) <= stages
 
@@ -156,7 +156,7 @@ def test_a_dockerfile_starts_from_the_labs_images_alone(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "base"])
 def test_a_stage_that_only_the_build_needs_says_so(name: str) -> None:
     """Else it would stay on the learner's machine, as an image without a name."""
-    text = (images.FOLDER / name / "Dockerfile").read_text()
+    text = (builder.FOLDER / name / "Dockerfile").read_text()
     _, *stages, _last = re.split(r"^FROM ", text, flags=re.MULTILINE)
     for stage in stages:
         if "RUN " in stage:

@@ -1,39 +1,28 @@
-"""labkit's layers: what a module imports is on its own layer or below, and few may import what is special."""
+"""labkit's structure: imports go downward only, and nothing is kept for the whole process."""
 
 import ast
 import sys
 from collections.abc import Iterator
-from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from importlinter.cli import lint_imports
 
-PACKAGE = Path(__file__).parents[2] / "labkit"
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "labkit"
+SOURCES = PACKAGE / "images" / "sources"  # what runs in containers, on its own
 
-# From the bottom up. A package stands for its modules, which are then listed nowhere else.
-LAYERS = {
-    "base": "errors state deadline console hint parallel lock system",
-    "pure": "composefile topology model film history healing traffic checks advice reasons explain",
-    "plots": "plots",
-    "docker": "engine execution running tunnel pipeline node faults outside load relay bringup blueprint "
-    "formation images features bank baking dockerfile base_image",
-    "sight": "events",
-    "course": "course",
-    "widgets": "widgets",
-    "lab": "lab lessons status bundle",
-    "cells": "magics",
-    "entry": "cli commands jupyter jupyter_launcher node_terminals terminal testing labkit",
-}
-HEIGHT = {
-    name: height for height, (_, names) in enumerate(LAYERS.items()) for name in names.split()
-}  # of a module or package
-DOCKER = {"docker", "testcontainers"}
+# The longest a function and a module may be, in lines: so that each can be read at once.
+FUNCTION_LINES, MODULE_LINES = 60, 300
+TOP_ENTRIES = 17
 
 
 def modules() -> dict[str, Path]:
     """Every module of the package by its dotted name below `labkit`, which itself is `labkit`."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
+        if SOURCES in path.parents:
+            continue
         parts = path.relative_to(PACKAGE).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         found[name or "labkit"] = path
@@ -43,103 +32,140 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def unit(module: str) -> str:
-    """What the layer table calls a module: itself, or the package that it is in."""
+def folder(module: str) -> str:
     return module.partition(".")[0]
 
 
-def layer(module: str) -> int:
-    return HEIGHT[unit(module)]
-
-
-def imports(node: ast.AST) -> Iterator[str]:
-    """Every import below a node, in functions too, as `docker.errors`; `from a import b` as `a.b`.
-
-    What only type checkers import does not count.
-    """
-    for child in ast.iter_child_nodes(node):
-        match child:
-            case ast.If(test=ast.Name(id="TYPE_CHECKING"), orelse=orelse):
-                for other in orelse:
-                    yield from imports(ast.Module([other], []))
-            case ast.Import(names=names):
-                yield from (alias.name for alias in names)
-            case ast.ImportFrom(module=str(module), names=names, level=0):
-                yield from (f"{module}.{alias.name}" for alias in names)
-            case ast.ImportFrom():
-                raise AssertionError("labkit imports by absolute names")
-            case _:
-                yield from imports(child)
-
-
-def imported(path: Path) -> set[str]:
-    return set(imports(ast.parse(path.read_text())))
-
-
-def own(names: set[str]) -> set[str]:
-    """The modules of labkit among dotted names: the longest part of each that is one."""
-    found = set()
-    for name in names:
-        if name.partition(".")[0] == "labkit":
-            words = name.split(".")[1:]
-            known = (".".join(words[:end]) for end in range(len(words), 0, -1))
-            found.add(next((module for module in known if module in MODULES), "labkit"))
-    return found
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text())
 
 
 def third_party(module: str) -> set[str]:
-    return {name.partition(".")[0] for name in imported(MODULES[module])}
+    """The packages that a module imports, in functions and for type checkers too."""
+    found = set()
+    for node in ast.walk(tree(module)):
+        match node:
+            case ast.Import(names=names):
+                found |= {alias.name.partition(".")[0] for alias in names}
+            case ast.ImportFrom(module=str(name), level=0):
+                found.add(name.partition(".")[0])
+            case ast.ImportFrom():
+                raise AssertionError("labkit imports by absolute names")
+    return found
 
 
-def test_every_module_has_its_layer_and_every_entry_its_module() -> None:
-    assert {unit(module) for module in MODULES} == HEIGHT.keys()
+def test_imports_go_downward_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The order is in pyproject.toml; what only type checkers import counts too."""
+    monkeypatch.chdir(ROOT)
+    code = lint_imports(no_cache=True)
+    assert code == 0, capsys.readouterr().out
+
+
+def test_the_top_of_the_package_can_be_seen_at_once() -> None:
+    entries = {path.name for path in PACKAGE.iterdir()} - {"__pycache__"}
+    assert len(entries) <= TOP_ENTRIES, sorted(entries)
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name != "labkit"])
+def test_nothing_of_labkit_is_imported_for_type_checkers_alone(module: str) -> None:
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            assert "labkit" not in ast.unparse(node.body[0])
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_nothing_imports_upward(module: str) -> None:
-    upward = {other for other in own(imported(MODULES[module])) if layer(other) > layer(module)}
-    # `labkit` alone is the package's version, or its lazy `Lab`: only the entry layer may ask for it.
-    assert upward == set()
+def test_modules_and_functions_can_be_read_at_once(module: str) -> None:
+    assert len(MODULES[module].read_text().splitlines()) <= MODULE_LINES
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None
+            assert node.end_lineno - node.lineno < FUNCTION_LINES, node.name
 
 
-def test_no_module_imports_itself_by_a_detour() -> None:
-    graph = {module: own(imported(path)) - {module} for module, path in MODULES.items()}
-    # A package's own __init__ gathers its modules; they may ask it for what stands in it, as `course` does.
-    for package in [module for module in MODULES if MODULES[module].name == "__init__.py"]:
-        graph[package] = {other for other in graph[package] if not other.startswith(f"{package}.")}
-    assert len(list(TopologicalSorter(graph).static_order())) == len(MODULES)
+_CHANGES = {
+    "append",
+    "add",
+    "extend",
+    "insert",
+    "update",
+    "setdefault",
+    "pop",
+    "popitem",
+    "remove",
+    "clear",
+    "discard",
+}
+_CACHES = {"functools.cache", "functools.lru_cache", "cache", "lru_cache"}
+_CONTAINERS = {"WeakSet", "WeakValueDictionary", "local", "Counter", "deque", "defaultdict", "list", "set"}
+_PURE = {("plots.lettering", "_advance")}  # caches of what never changes: the widths of letters
+
+
+def kept_state(module: str) -> Iterator[str]:
+    """Names of a module that its functions change, and caches: state that all of a process would share."""
+    parsed = tree(module)
+    names = {
+        target.id
+        for node in parsed.body
+        for target in (node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)])
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(parsed):
+        match node:
+            case ast.Global():
+                yield f"global {', '.join(node.names)}"
+            case ast.Subscript(value=ast.Name(id=name), ctx=ast.Store() | ast.Del()) if name in names:
+                yield f"{name}[…] is changed"
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=change)):
+                if name in names and change in _CHANGES:
+                    yield f"{name}.{change}(…)"
+            case ast.FunctionDef(decorator_list=decorators, name=name) if (module, name) not in _PURE:
+                for decorator in decorators:
+                    used = decorator.func if isinstance(decorator, ast.Call) else decorator
+                    if ast.unparse(used) in _CACHES:
+                        yield f"{name} is cached"
+    for node in parsed.body:
+        if (
+            isinstance(node, ast.Assign | ast.AnnAssign)
+            and isinstance(node.value, ast.Call)
+            and ast.unparse(node.value.func).rpartition(".")[2] in _CONTAINERS
+        ):
+            yield ast.unparse(node)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_is_kept_process_wide(module: str) -> None:
+    """Two labs on two engines share a process: what belongs to a lab is kept by its `Cluster`."""
+    assert list(kept_state(module)) == []
 
 
 @pytest.mark.parametrize(
-    "module", [module for module in MODULES if unit(module) not in LAYERS["docker"].split()]
+    "module",
+    [name for name in MODULES if folder(name) not in ("observe", "cluster", "engine", "images", "transport")],
 )
-def test_only_the_docker_layer_imports_docker(module: str) -> None:
-    names = {name for name in imported(MODULES[module]) if name.partition(".")[0] in DOCKER}
-    assert names == set()
+def test_only_what_talks_to_engines_imports_docker(module: str) -> None:
+    assert not third_party(module) & {"docker", "testcontainers"}
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if unit(module) == "plots"])
+@pytest.mark.parametrize("module", [name for name in MODULES if folder(name) == "plots"])
 def test_plots_need_nothing_but_matplotlib(module: str) -> None:
     """No engine, no notebook; nor pyplot, whose figures stay for the life of the process."""
     assert third_party(module) - sys.stdlib_module_names <= {"labkit", "matplotlib", "numpy"}
-    assert not {name for name in imported(MODULES[module]) if name.startswith("matplotlib.pyplot")}
+    assert "matplotlib.pyplot" not in MODULES[module].read_text()
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_only_magics_and_widgets_import_ipython(module: str) -> None:
-    assert unit(module) in ("magics", "widgets") or not third_party(module) & {"IPython", "ipywidgets"}
+def test_only_widgets_and_jupyter_import_ipython(module: str) -> None:
+    assert folder(module) in ("jupyter", "widgets") or not third_party(module) & {"IPython", "ipywidgets"}
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if unit(module) in LAYERS["pure"].split()])
+@pytest.mark.parametrize("module", [name for name in MODULES if folder(name) in ("swarm", "topology")])
 def test_the_pure_layer_talks_to_nobody(module: str) -> None:
     assert not third_party(module) & {"requests", "urllib3", "socket", "subprocess", "threading"}
 
 
 def test_the_rules_are_checked_on_real_imports() -> None:
-    """The reader of imports sees those in functions, and leaves out those for type checkers."""
-    assert "labkit.jupyter" in imported(MODULES["commands"])
-    assert "labkit.lab.Lab" in imported(MODULES["commands"])
-    assert own(imported(MODULES["course.chapters"])) >= {"checks", "course"}
-    assert "lab" not in own(imported(MODULES["course.chapters"]))
-    assert "IPython" in third_party("magics")
-    assert "testcontainers" in third_party("blueprint")
+    assert "IPython" in third_party("jupyter.magics")
+    assert "testcontainers" in third_party("cluster.containers")
+    assert "ipywidgets" in third_party("widgets.panel")

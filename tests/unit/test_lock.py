@@ -10,15 +10,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from labkit import lock
-from labkit.errors import LabBusy
+from labkit.util import lock
+from labkit.util.errors import LabBusy
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock")
 
 PATIENCE = 30.0  # for what must come and has no reason to take long
 HOLD = """
 import subprocess, sys
-from labkit import lock
+from labkit.util import lock
 with lock.hold("lab-x"):
     if "with a program" in sys.argv:
         subprocess.Popen(["cat"])  # lives until our standard input is closed

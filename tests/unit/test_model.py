@@ -2,7 +2,8 @@
 
 import pytest
 
-from labkit.model import Engine, Node, Service, Snapshot, Task, parse, parse_engine, seconds
+from labkit.swarm.model import Engine, Node, Service, Snapshot, Task
+from labkit.swarm.parse import parse_engine, parse_snapshot, seconds
 from tests.recorded import answers, recorded
 
 WORKER1 = Node(
@@ -57,7 +58,9 @@ def test_services_have_names_images_and_replicas() -> None:
 def test_an_images_digest_is_left_out() -> None:
     data = answers("services")
     data["services"][0]["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"] = "nginx:1.27@sha256:0123"
-    assert "nginx:1.27" in [service.image for service in parse([], [], data["services"], []).services]
+    assert "nginx:1.27" in [
+        service.image for service in parse_snapshot([], [], data["services"], []).services
+    ]
 
 
 def test_tasks_name_their_service_slot_and_node() -> None:
@@ -80,7 +83,7 @@ def test_a_task_names_its_networks_without_the_routing_mesh() -> None:
         {"Network": {"ID": "1", "Spec": {"Name": "ingress", "Ingress": True}}, "Addresses": ["10.0.0.7/24"]},
         {"Network": {"ID": "2", "Spec": {"Name": "inner"}}, "Addresses": ["10.0.1.7/24"]},
     ]
-    first, *others = parse([], [], data["services"], data["tasks"]).tasks
+    first, *others = parse_snapshot([], [], data["services"], data["tasks"]).tasks
     assert first.networks == ("inner",)
     assert {task.networks for task in others} == {()}
 
@@ -97,7 +100,7 @@ def test_a_task_without_an_error_keeps_its_message() -> None:
 
 def test_tasks_of_a_removed_service_keep_its_id() -> None:
     data = answers("services")
-    orphan = parse([], [], [], data["tasks"]).tasks[0]
+    orphan = parse_snapshot([], [], [], data["tasks"]).tasks[0]
     assert orphan.service == data["tasks"][0]["ServiceID"]
     assert orphan.node == data["tasks"][0]["NodeID"]
 
@@ -150,8 +153,8 @@ def test_a_node_that_rejoined_is_the_entry_that_is_not_down() -> None:
     again = next(entry for entry in data["nodes"] if entry["ID"] == WORKER1.id)
     left = {**again, "ID": "left", "Status": {"State": "down"}}
     for entries in ([left, again], [again, left]):
-        assert parse([], entries, [], []).node("worker1") == WORKER1
-    only = parse([], [left], [], []).node("worker1")
+        assert parse_snapshot([], entries, [], []).node("worker1") == WORKER1
+    only = parse_snapshot([], [left], [], []).node("worker1")
     assert only
     assert only.status == "down"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from labkit import node_terminals
-from labkit.node_terminals import NodeTerminals
+from labkit.jupyter import terminals
+from labkit.jupyter.terminals import NodeTerminals
 
 
 def made(*names: str, look: Callable[[NodeTerminals], object]) -> object:
@@ -39,7 +39,7 @@ def command_of(name: str) -> Callable[[NodeTerminals], list[str]]:
 
 def test_a_nodes_name_gets_a_terminal_on_the_node() -> None:
     command = made("manager1", look=command_of("manager1"))
-    assert command == node_terminals.command("class-7", "manager1")
+    assert command == terminals.command("class-7", "manager1")
 
 
 def test_any_other_name_gets_a_shell_that_keeps_the_path() -> None:
@@ -52,15 +52,15 @@ def test_asking_again_gives_the_same_terminal() -> None:
 
 
 def test_the_command_names_node_and_lab() -> None:
-    command = node_terminals.command("class-7", "worker1")
-    assert command[-5:] == ["labkit.cli", "shell", "worker1", "--lab", "class-7"]
+    command = terminals.command("class-7", "worker1")
+    assert command[-5:] == ["labkit.cli.main", "shell", "worker1", "--lab", "class-7"]
 
 
 def test_the_terminal_says_why_it_is_not_on_the_node_and_tries_again_on_enter(tmp_path: Path) -> None:
     stand_in = tmp_path / "shell"
     stand_in.write_text("#!/bin/sh\necho worker1 does not run >&2\nexit 1\n")
     stand_in.chmod(0o700)
-    shell = node_terminals.command("class-7", "worker1")[:4]
+    shell = terminals.command("class-7", "worker1")[:4]
     done = subprocess.run(
         [*shell, str(stand_in)],
         input="\n",
@@ -69,17 +69,17 @@ def test_the_terminal_says_why_it_is_not_on_the_node_and_tries_again_on_enter(tm
         text=True,
         timeout=30,
     )
-    once = "worker1 does not run\n\nThis terminal is not on worker1 now. Press Enter to open it there. "
+    once = "worker1 does not run\n\nThis terminal is disconnected from worker1. Press Enter to reconnect. "
     assert done.stdout == 2 * once  # the end of the input is the end of the terminal
 
 
 @pytest.mark.parametrize("node", ["a b", "$(id)"])
 def test_a_name_is_never_code(node: str) -> None:
     done = subprocess.run(
-        [*node_terminals.command("x", node)[:4], "true"],
+        [*terminals.command("x", node)[:4], "true"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=30,
     )
-    assert f"This terminal is not on {node} now." in done.stdout
+    assert f"This terminal is disconnected from {node}." in done.stdout

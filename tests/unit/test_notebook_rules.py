@@ -10,8 +10,8 @@ from nbformat import NotebookNode
 
 from labkit.course import chapters, quiz
 from labkit.course.exam.registry import SCENARIOS
-from labkit.course.exam.state import PREFIX
-from labkit.course.exercises import EXERCISES, of_chapter
+from labkit.course.exam_state import PREFIX
+from labkit.course.exercises import EXERCISES, tasks
 from tests.notebooks.run import code_cells, tags
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
@@ -150,7 +150,7 @@ def test_compares_some_outputs_strictly(book: NotebookNode) -> None:
 
 def test_exercises_go_from_question_to_check(path: Path, book: NotebookNode) -> None:
     found = [(index, name) for index, cell in enumerate(book.cells) if (name := exercise(cell))]
-    names, known = [name for _, name in found], of_chapter(chapters.find(path.stem)[1].key)
+    names, known = [name for _, name in found], tasks(chapters.find(path.stem)[1].key)
     # The exam's chapter practises some of its scenarios, each as one seed has it; the others are the exam's.
     assert names == list(known) or (names == list(dict.fromkeys(names)) and set(names) < exam_names())
     assert len(found) >= 4
@@ -182,7 +182,7 @@ def test_ends_with_recap_quiz_clean_up_and_next(path: Path, book: NotebookNode) 
     recap, _, rest = re.split(r"^### (?:Quiz|Clean up)$", end, flags=re.MULTILINE)
     assert len(re.findall(r"^- ", recap, re.MULTILINE)) == 3
     key = chapters.find(path.stem)[1].key
-    assert [cell.source for cell in code_cells(book)][-2:] == [f'widgets.Quiz("{key}")', "lab.reset();"]
+    assert [cell.source for cell in code_cells(book)][-2:] == [f'widgets.Quiz("{key}", lab)', "lab.reset();"]
     place = NOTEBOOKS.index(path)
     for word, others in (("Next", NOTEBOOKS[place + 1 :]), ("Back", NOTEBOOKS[:place][::-1])):
         if others:

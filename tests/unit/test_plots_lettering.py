@@ -3,7 +3,8 @@
 import pytest
 from matplotlib.textpath import TextPath
 
-from labkit.plots.lettering import counted, fit, fit_name, listed, natural, width_of, wrap
+from labkit.plots.lettering import fit, fit_name, width_of, wrap
+from labkit.util.text import counted, listed, natural
 
 
 @pytest.mark.parametrize("bold", [False, True])

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from labkit.model import Engine, Node, Snapshot
 from labkit.plots import DARK, LIGHT, describe_managers, managers
 from labkit.plots.theme import Theme
+from labkit.swarm.model import Engine, Node, Snapshot
 from tests.pictures import faults, looks_as_before, texts
 from tests.recorded import EMPTY, NO_SWARM, RECORDINGS, enlarged, recorded
 
 
-def council(*parts: str) -> Snapshot:
+def view(*parts: str) -> Snapshot:
     """A swarm of managers of these MANAGER STATUS."""
     nodes = tuple(
         Node(str(place), f"node{place}", "manager", "active", "ready", part, "", {})
@@ -40,8 +40,8 @@ def test_every_recorded_swarm_is_drawn_without_faults(name: str) -> None:
         NO_SWARM,
         EMPTY,
         enlarged(10, 300),
-        council("leader", "unreachable", ""),
-        council("leader", *["reachable"] * 6),
+        view("leader", "unreachable", ""),
+        view("leader", *["reachable"] * 6),
         lost(3, 4),
         lost(3, 0),
     ],
@@ -112,20 +112,20 @@ def test_a_worker_has_no_vote() -> None:
     ],
 )
 def test_the_rule_and_what_it_means_now(parts: Sequence[str], rule: str, conclusion: str) -> None:
-    first, second, *_ = describe_managers(council(*parts)).splitlines()
+    first, second, *_ = describe_managers(view(*parts)).splitlines()
     assert (second, first) == (rule, conclusion)
-    assert rule in texts(managers(council(*parts)))
+    assert rule in texts(managers(view(*parts)))
 
 
 def test_an_even_number_adds_no_margin() -> None:
     assert "3 would do as well: an even number of managers adds no margin." in describe_managers(
-        council("leader", *["reachable"] * 3)
+        view("leader", *["reachable"] * 3)
     )
-    assert "even" not in describe_managers(council("leader", "reachable", "reachable"))
+    assert "even" not in describe_managers(view("leader", "reachable", "reachable"))
 
 
 def test_a_manager_that_just_joins_does_not_count_yet() -> None:
-    snapshot = council("leader", "")
+    snapshot = view("leader", "")
     assert describe_managers(snapshot).startswith("One manager decides alone")
     assert "joining" in texts(managers(snapshot))
 
@@ -134,7 +134,7 @@ def test_without_a_quorum_it_tells_who_must_come_back() -> None:
     before, now = recorded("three-managers"), recorded("quorum-lost")
     assert describe_managers(now, before=before).splitlines() == [
         "The managers have lost their quorum;"
-        " the swarm cannot be changed; tasks on machines that are on go on.",
+        " the swarm cannot be changed; tasks on nodes that are on keep running.",
         "3 managers: 2 must agree; 1 may fail.",
         "Not there: worker1 (off) and worker2 (off). 1 of them must come back.",
         "manager1: on.",
@@ -152,12 +152,12 @@ def test_without_a_quorum_and_unknown_managers_it_says_no_more_than_is_sure() ->
 
 
 def test_all_that_are_off_must_come_back_when_the_majority_needs_them() -> None:
-    before = council("leader", "reachable")
+    before = view("leader", "reachable")
     assert "node2 (off). All of them must come back." in describe_managers(lost(1, 1), before=before)
 
 
 def test_managers_that_are_on_but_cannot_agree() -> None:
-    before = council("leader", "reachable", "reachable")
+    before = view("leader", "reachable", "reachable")
     for words in (describe_managers(lost(3, 0)), describe_managers(lost(2, 1), before=before)):
         assert "Enough managers are on: they choose a leader, or cannot reach each other." in words
 
@@ -166,7 +166,7 @@ def test_a_frozen_manager_does_not_vote() -> None:
     snapshot = lost(1, 1)
     frozen = {**snapshot.engines, "node3": Engine("node3", "paused", "active", manager=True)}
     words = describe_managers(
-        replace(snapshot, engines=frozen), before=council("leader", "reachable", "reachable")
+        replace(snapshot, engines=frozen), before=view("leader", "reachable", "reachable")
     )
     assert "Not there: node2 (off) and node3 (frozen). 1 of them must come back." in words
 

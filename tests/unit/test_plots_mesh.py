@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from labkit.observe.traffic.answers import Answer
 from labkit.plots import DARK, describe, describe_mesh, mesh
-from labkit.traffic import Answer
 from tests.pictures import faults, looks_as_before, texts
 
 NODES = ("manager1", "worker1", "worker2")

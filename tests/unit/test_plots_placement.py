@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from labkit.model import Engine, Service, Snapshot, Task
 from labkit.plots import DARK, LIGHT, describe, describe_placement, placement
 from labkit.plots.arrangement import LONGEST, Column, Tile, arrange
 from labkit.plots.theme import Theme
-from labkit.reasons import why_it_failed, why_it_waits
+from labkit.swarm.model import Engine, Service, Snapshot, Task
+from labkit.swarm.reasons import why_it_failed, why_it_waits
 from tests.pictures import faults, looks_as_before, texts
 from tests.recorded import EMPTY, NO_SWARM, RECORDINGS, enlarged, recorded
 
@@ -168,14 +168,14 @@ def test_history_is_not_drawn(state: str, desired: str) -> None:
 
 def test_tasks_of_a_node_that_is_down_are_lost() -> None:
     tiles = column(recorded("manager-unreachable"), "worker2").tiles
-    assert [tile.words for tile in tiles] == ["everywhere lost", "web.1 lost", "web.2 lost"]
+    assert [tile.text for tile in tiles] == ["everywhere lost", "web.1 lost", "web.2 lost"]
 
 
 def test_a_removed_service_leaves_only_tasks_that_stop() -> None:
     snapshot = recorded("three-managers")
     tasks = tuple(replace(task, desired_state="remove") for task in snapshot.tasks)
     plan = arrange(replace(snapshot, services=(), tasks=tasks))
-    assert [tile.words for tile in plan.columns[0].tiles] == ["removed.1 stopping"]
+    assert [tile.text for tile in plan.columns[0].tiles] == ["removed.1 stopping"]
     assert faults(placement(replace(snapshot, services=(), tasks=tasks))) == []
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from labkit.model import Network, Port, Snapshot
 from labkit.plots import DARK, describe, describe_topology, topology
+from labkit.swarm.model import Network, Port, Snapshot
 from tests.pictures import faults, looks_as_before, texts
 from tests.recorded import DATA, enlarged, recorded
 

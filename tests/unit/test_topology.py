@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from labkit import composefile, topology
-from labkit.errors import TopologyInvalid
-from labkit.topology import FILE_NAME, Service, Topology
+from labkit.topology import compose_file, topology
+from labkit.topology.topology import FILE_NAME, Service, Topology
+from labkit.util.errors import TopologyInvalid
 
 REAL = Path(__file__).parents[2] / FILE_NAME
 MISSING = object()
@@ -72,7 +72,7 @@ def test_the_real_file_has_a_manager_and_two_workers() -> None:
 
 def test_a_node_is_read_with_every_setting() -> None:
     worker = real({"LABKIT_NET": "192.168.7"}).nodes[1]
-    assert (worker.image, worker.build) == ("labkit/node", REAL.parent / "labkit/images/node")
+    assert (worker.image, worker.build) == ("labkit/node", REAL.parent / "labkit/images/sources/node")
     assert (worker.container_name, worker.hostname) == ("swarm-lab-worker1", "worker1")
     assert worker.labels == {
         "org.labkit.lab": "swarm-lab",
@@ -100,7 +100,7 @@ def test_a_node_is_read_with_every_setting() -> None:
 
 def test_a_service_is_read_with_every_setting() -> None:
     registry = service("registry", {"LABKIT_HUB": "https://hub.example"})
-    assert (registry.image, registry.build) == ("labkit/bank", REAL.parent / "labkit/images/registry")
+    assert (registry.image, registry.build) == ("labkit/bank", REAL.parent / "labkit/images/sources/registry")
     assert registry.labels == {"org.labkit.lab": "swarm-lab", "org.labkit.service": "registry"}
     assert (registry.address, registry.command) == ("172.30.77.5", ())
     assert registry.environment == {"HUB": "https://hub.example"}
@@ -227,10 +227,10 @@ MISTAKES = {
     "missing services": ({"services": MISSING}, "services: missing"),
     "missing networks": ({"networks": MISSING}, "networks: missing"),
     "an empty section": ({"services": None}, "services: expected keys and values, found None"),
-    "a service without a body": ({"services/worker1": None}, "services.worker1: expected keys and values"),
+    "a service without a body": ({"services/worker1": None}, "services.worker1: expected keys and values, found None"),
     "an address without its key": (
         {"services/worker1/networks/lab": None},
-        "services.worker1.networks.lab: expected keys and values",
+        "services.worker1.networks.lab: expected keys and values, found None",
     ),
     "a wrong kind of value": (
         {"services/worker1/cap_add": "SYS_ADMIN"},
@@ -239,23 +239,23 @@ MISTAKES = {
     "no text": ({"services/worker1/image": 5}, "services.worker1.image: expected text, found 5"),
     "a label without its value": (
         {"services/worker1/labels/x": None},
-        "services.worker1.labels: expected text, found None",
+        "services.worker1.labels.x: expected text, found None",
     ),
     "a wrong lab label on a service": (
         {"services/worker1/labels/org.labkit.lab": "other"},
-        "services.worker1.labels: needs org.labkit.lab: swarm-lab",
+        "services.worker1.labels.org.labkit.lab: must be swarm-lab",
     ),
     "a wrong lab label on a volume": (
         {"volumes/worker1/labels/org.labkit.lab": "other"},
-        "volumes.worker1.labels: needs org.labkit.lab: swarm-lab",
+        "volumes.worker1.labels.org.labkit.lab: must be swarm-lab",
     ),
     "a wrong node label": (
         {"services/worker1/labels/org.labkit.node": "worker2"},
-        "services.worker1.labels: org.labkit.node must be the service's name",
+        "services.worker1.labels.org.labkit.node: must be the service's name, worker1",
     ),
     "a wrong role": (
         {"services/worker1/labels/org.labkit.role": "boss"},
-        "services.worker1.labels: org.labkit.role must be manager or worker",
+        "services.worker1.labels.org.labkit.role: must be manager or worker",
     ),
     "no manager": (
         {"services/manager1/labels/org.labkit.role": "worker"},
@@ -263,18 +263,18 @@ MISTAKES = {
     ),
     "the same address twice": (
         {"services/worker2/networks/lab/ipv4_address": "172.30.77.21"},
-        "services.worker2: address 172.30.77.21 belongs to worker1 already",
+        "services.worker2.networks.lab.ipv4_address: 172.30.77.21 already belongs to worker1",
     ),
     "an address outside of the subnet": (
         {"services/worker2/networks/lab/ipv4_address": "172.30.78.22"},
-        "services.worker2: address 172.30.78.22 is not in 172.30.77.0/24",
+        "services.worker2.networks.lab.ipv4_address: 172.30.78.22 is not in 172.30.77.0/24",
     ),
     "no address": (
         {"services/worker2/networks/lab/ipv4_address": "worker2"},
         "services.worker2.networks.lab.ipv4_address: Expected 4 octets in 'worker2'",
     ),
     "another network": (
-        {"services/worker2/networks": {"other": {}}},
+        {"services/worker2/networks": {"other": {"ipv4_address": "172.30.77.22"}}},
         "services.worker2.networks: expected 'lab' alone",
     ),
     "one network more": (
@@ -288,23 +288,23 @@ MISTAKES = {
                 "ipam": {"config": [{"subnet": "172.30.99.0/24"}]},
             }
         },
-        "networks: one network expected, found 2",
+        "networks: expected one network, found 2",
     ),
     "no subnet": (
         {"networks/lab/ipam/config": []},
-        "networks.lab.ipam: expected config with one subnet and nothing else",
+        "networks.lab.ipam.config: expected one subnet, found ()",
     ),
     "an option beside the subnet": (
         {"networks/lab/ipam/driver": "default"},
-        "networks.lab.ipam: expected config with one subnet and nothing else",
+        "networks.lab.ipam.driver: unknown key",
     ),
     "an undeclared volume": (
         {"volumes/worker2": MISSING},
-        "services.worker2.volumes: 'worker2' is not declared under volumes",
+        "services.worker2.volumes.0: 'worker2' is not declared under volumes",
     ),
     "a volume with a name that says not that it is shared": (
         {"volumes/worker2/name": "mine"},
-        "volumes.worker2.labels: needs org.labkit.cache: a volume with a name belongs to all labs",
+        "volumes.worker2.labels: needs org.labkit.cache: a volume with a name of its own is shared by all labs",
     ),
     "a volume without labels": ({"volumes/worker2/labels": MISSING}, "volumes.worker2.labels: missing"),
     "a health check by a shell": (
@@ -325,7 +325,7 @@ MISTAKES = {
     ),
     "a name server that is a name": (
         {"services/worker1/dns": ["registry"]},
-        "services.worker1.dns: Expected 4 octets in 'registry'",
+        "services.worker1.dns.0: Expected 4 octets in 'registry'",
     ),
     "an environment that is a list": (
         {"services/registry/environment": ["HUB=x"]},
@@ -333,7 +333,7 @@ MISTAKES = {
     ),
     "a mount that is none": (
         {"services/worker2/volumes": ["/lab"]},
-        "services.worker2.volumes: expected SOURCE:TARGET or SOURCE:TARGET:ro, found '/lab'",
+        "services.worker2.volumes.0: expected SOURCE:TARGET or SOURCE:TARGET:ro, found '/lab'",
     ),
 }
 
@@ -345,7 +345,7 @@ def test_a_mistake_is_told_with_its_place_and_nothing_else_is(
     error = refusal(changed(tmp_path, changes))
     assert error.evidence == (problem,)
     assert error.what == "lab.yml has 1 problem"
-    assert error.next_step.startswith(f"mend {tmp_path}/lab.yml ")
+    assert error.next_step.startswith(f"fix {tmp_path}/lab.yml ")
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
@@ -371,41 +371,44 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         "services.worker1.mem_limit: expected a size such as 512m or 2g, found 'lots'",
         "services.worker2.pids_limit: expected a whole number of at least 1, found 0",
         "networks.lab.driver: unknown key",
-        "networks.lab.ipam: 172.30.77.5/24 has host bits set",
-        "volumes.shared.labels: needs org.labkit.lab: swarm-lab",
-        "${IMAGE}: only ${NAME:-default} is understood",
+        "networks.lab.ipam.config.0.subnet: 172.30.77.5/24 has host bits set",
+        "volumes.shared.labels.org.labkit.lab: must be swarm-lab",
+        "services.worker1.image: only ${NAME:-default} is supported, found '${IMAGE}'",
     }
 
 
-@pytest.mark.parametrize("text", ["${NAME}", "$NAME", "${NAME:?needed}", "${NAME-default}", "cost: $$5"])
+@pytest.mark.parametrize("text", ["${NAME}", "${NAME:-$OTHER}", "$NAME", "${NAME:?needed}", "${NAME-default}", "cost: $$5"])
 def test_only_a_variable_with_a_default_is_understood(tmp_path: Path, text: str) -> None:
     error = refusal(changed(tmp_path, {"services/worker1/hostname": text}), {"NAME": "x"})
-    assert error.evidence == (f"{text}: only ${{NAME:-default}} is understood",)
+    assert error.evidence == (
+        f"services.worker1.hostname: only ${{NAME:-default}} is supported, found {text!r}",
+    )
 
 
 @pytest.mark.parametrize("net", ["10.0.0", "10.255.3"])
 def test_a_subnet_where_swarm_places_overlays_is_refused(net: str) -> None:
     assert refusal(REAL, {"LABKIT_NET": net}).evidence == (
-        f"networks.lab.ipam: {net}.0/24 is inside 10.0.0.0/8, where Swarm places overlay networks",
+        f"networks.lab.ipam.config.0.subnet: {net}.0/24 overlaps 10.0.0.0/8, where Swarm places overlay networks",
     )
 
 
 @pytest.mark.parametrize("name", ["A", "a/b", "a b", "-a", "../a", "ä"])
 def test_a_lab_name_that_no_container_can_have_is_refused(name: str) -> None:
     (problem,) = refusal(REAL, {"LABKIT_LAB": name}).evidence
-    assert problem == f"name: '{name}' is no lab name: lower-case letters, digits, '-' and '_'"
+    assert problem == f"name: invalid lab name '{name}'; use lower-case letters, digits, '-' and '_'"
 
 
-@pytest.mark.parametrize("text", ["", "[1, 2]", "just text"])
-def test_a_file_of_something_else_is_refused(tmp_path: Path, text: str) -> None:
-    assert refusal(written(tmp_path, text)).evidence == ("the file: expected keys and values",)
+@pytest.mark.parametrize(("text", "found"), [("", "None"), ("[1, 2]", "[1, 2]"), ("just text", "'just text'")])
+def test_a_file_of_something_else_is_refused(tmp_path: Path, text: str, found: str) -> None:
+    error = refusal(written(tmp_path, text))
+    assert error.evidence == (f"the file: expected keys and values, found {found}",)
 
 
 def test_bad_yaml_is_told_with_its_line(tmp_path: Path) -> None:
     error = refusal(written(tmp_path, "name: swarm-lab\nservices: [manager1\n"))
     assert error.what == "lab.yml is not valid YAML"
     assert any("line 3" in line for line in error.evidence)
-    assert error.next_step == f"mend {tmp_path}/lab.yml"
+    assert error.next_step == f"fix {tmp_path}/lab.yml"
 
 
 def test_a_file_that_cannot_be_read_is_told_with_the_systems_reason(tmp_path: Path) -> None:
@@ -441,58 +444,184 @@ def test_a_lab_without_nodes_is_refused(tmp_path: Path) -> None:
 
 def test_a_wrong_label_on_the_network_is_told_with_its_place(tmp_path: Path) -> None:
     error = refusal(changed(tmp_path, {"networks/lab/labels/org.labkit.lab": "other"}))
-    assert error.evidence == ("networks.lab.labels: needs org.labkit.lab: swarm-lab",)
+    assert error.evidence == ("networks.lab.labels.org.labkit.lab: must be swarm-lab",)
 
 
 # -- values ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("parse", "value", "expected"),
-    [
-        (composefile.size, "2g", 2 * 1024**3),
-        (composefile.size, "512M", 512 * 1024**2),
-        (composefile.size, "64kb", 64 * 1024),
-        (composefile.size, "100b", 100),
-        (composefile.size, 4096, 4096),
-        (composefile.seconds, "20s", 20),
-        (composefile.seconds, "1m30s", 90),
-        (composefile.seconds, "2m", 120),
-        (composefile.count, 1, 1),
-        (composefile.mount, "shared:/lab", ("shared", "/lab", "rw")),
-        (composefile.mount, "/a:/b:ro", ("/a", "/b", "ro")),
-        (composefile.labels, {"a": "b"}, {"a": "b"}),
-        (composefile.address, "172.30.77.11", "172.30.77.11"),
+VALUES = {
+    "mem_limit": [
+        ("2g", 2 * 1024**3),
+        ("512M", 512 * 1024**2),
+        ("64kb", 64 * 1024),
+        ("100b", 100),
+        (4096, 4096),
     ],
+    "pids_limit": [(1, 1)],
+    "volumes": [
+        (["shared:/lab"], (("swarm-lab_shared", "/lab", "rw"),)),
+        (["/a:/b:ro"], (("/a", "/b", "ro"),)),
+        (["/a:/b:rw"], (("/a", "/b", "rw"),)),
+        ([], ()),
+    ],
+    "environment": [({"a": "b"}, {"a": "b"})],
+    "dns": [(["172.30.77.11"], ("172.30.77.11",))],
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"), [(key, *case) for key, cases in VALUES.items() for case in cases]
 )
-def test_values_are_read_as_compose_reads_them(
-    parse: Callable[[Any], Any], value: Any, expected: Any
+def test_values_are_read_as_compose_reads_them(tmp_path: Path, key: str, value: Any, expected: Any) -> None:
+    lab = topology.load(changed(tmp_path, {f"services/worker1/{key}": value}), NO_ENV)
+    assert getattr(lab.nodes[1], {"mem_limit": "memory"}.get(key, key)) == expected
+
+
+@pytest.mark.parametrize("duration", ["20s", "1m30s", "2m"])
+def test_durations_are_read_as_compose_reads_them(tmp_path: Path, duration: str) -> None:
+    assert topology.load(changed(tmp_path, {"services/worker1/healthcheck/interval": duration}), NO_ENV)
+
+
+OF_ANOTHER_FORM = [
+    ("mem_limit", "2 g"),
+    ("mem_limit", "2t"),
+    ("mem_limit", True),
+    ("mem_limit", "-1"),
+    ("healthcheck/interval", ""),
+    ("healthcheck/interval", "20"),
+    ("healthcheck/interval", 20),
+    ("healthcheck/interval", "20s\n"),
+    ("pids_limit", 0),
+    ("pids_limit", True),
+    ("pids_limit", "3"),
+    ("volumes", ["a:b:c:d"]),
+    ("volumes", ["shared:b:z"]),
+    ("hostname", ""),
+    ("tmpfs", ["a", 1]),
+    ("tmpfs", {"a"}),
+    ("environment", ["a=b"]),
+    ("environment", {"a": 1}),
+    ("environment", {1: "a"}),
+    ("hostname", b"a"),
+    ("dns", ["172.30.77.256"]),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), OF_ANOTHER_FORM)
+def test_values_of_another_form_are_refused(tmp_path: Path, key: str, value: Any) -> None:
+    (problem,) = refusal(changed(tmp_path, {f"services/worker1/{key}": value})).evidence
+    assert problem.startswith(f"services.worker1.{key.replace('/', '.')}")
+    assert re.search("(?i)expected|permitted", problem)
+
+
+# -- properties -----------------------------------------------------------------------------------------
+
+Place = tuple[str | int, ...]
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.dates()
+KEYS = st.sampled_from(["name", "services", "networks", "volumes", "x-y", "labels", "lab", "ipam"]) | st.text()
+VALUES_OF_YAML = st.recursive(
+    LEAVES | st.sampled_from(["${A:-b}", "$A", "172.30.77.0/24", "shared:/lab", "1m"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS | st.integers(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def places(value: Any, parents: Place = ()) -> Iterator[Place]:
+    """Every place in a document, from the outside in."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inner:
+        yield (*parents, key)
+        yield from places(each, (*parents, key))
+
+
+def is_read(place: Place) -> bool:
+    return not str(place[0]).startswith("x-")
+
+
+PLACES = sorted(filter(is_read, places(real_document())), key=str)
+
+
+def parent_in(document: Any, place: Place) -> Any:
+    for key in place[:-1]:
+        document = document[key]
+    return document
+
+
+def outcome(document: Any) -> Topology | tuple[str, ...]:
+    """The Topology of a document, or its problems; any other exception fails the test."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = written(Path(folder), yaml.safe_dump(document, allow_unicode=True))
+        try:
+            return topology.load(path, NO_ENV)
+        except TopologyInvalid as error:
+            assert error.evidence
+            return error.evidence
+
+
+@given(VALUES_OF_YAML)
+def test_any_document_gives_a_topology_or_is_refused(document: Any) -> None:
+    outcome(document)
+
+
+@given(st.data(), st.lists(st.sampled_from(PLACES), min_size=1, max_size=6))
+def test_the_real_file_with_anything_anywhere_gives_a_topology_or_is_refused(
+    data: st.DataObject, where: list[Place]
 ) -> None:
-    assert parse(value) == expected
+    document = real_document()
+    for place in where:
+        with contextlib.suppress(LookupError, TypeError):  # an earlier change took the place away
+            parent_in(document, place)[place[-1]] = data.draw(VALUES_OF_YAML)
+    outcome(document)
+
+
+@given(st.text() | st.text("[]{}&*!:-<>|'\"\\ud8\nab10,?%@#"))
+def test_any_text_gives_a_topology_or_is_refused(text: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "lab.yml")
+        path.write_bytes(text.encode(errors="surrogatepass"))
+        assert refusal(path).evidence
 
 
 @pytest.mark.parametrize(
-    ("parse", "value"),
+    "text",
     [
-        (composefile.size, "2 g"),
-        (composefile.size, "2t"),
-        (composefile.size, True),
-        (composefile.size, "-1"),
-        (composefile.seconds, ""),
-        (composefile.seconds, "20"),
-        (composefile.seconds, 20),
-        (composefile.count, 0),
-        (composefile.count, True),
-        (composefile.count, "3"),
-        (composefile.mount, "a:b:c:d"),
-        (composefile.mount, "a:b:z"),
-        (composefile.text, ""),
-        (composefile.texts, ["a", 1]),
-        (composefile.labels, ["a=b"]),
-        (composefile.labels, {"a": 1}),
-        (composefile.address, "172.30.77.256"),
+        "2026-13-45",
+        "!!bool perhaps",
+        "!!timestamp soon",
+        "!!int ''",
+        '"\\ud800": 1',
+        "services: &a {worker1: *a}",
+        "volumes: {shared: &a [*a]}",
+        f"name: {'[' * 5000}",
+        f"name: {'9' * 5000}",
     ],
 )
-def test_values_of_another_form_are_refused(parse: Callable[[Any], Any], value: Any) -> None:
-    with pytest.raises(ValueError, match=r"(?i)expected|permitted"):
-        parse(value)
+def test_what_a_yaml_reader_stumbles_over_is_refused(tmp_path: Path, text: str) -> None:
+    assert refusal(written(tmp_path, text)).evidence
+
+
+def test_text_that_cannot_be_encoded_is_refused_with_its_place(tmp_path: Path) -> None:
+    path = written(tmp_path, REAL.read_text().replace("hostname: worker1", 'hostname: "\\ud800"'))
+    assert refusal(path).evidence == ("services.worker1.hostname: expected text, found '\\ud800'",)
+    error = refusal(REAL, {"LABKIT_HUB": "caf\udce9"})  # bytes of another encoding in the environment
+    assert error.evidence == ("services.registry.environment.HUB: expected text, found 'caf\\udce9'",)
+
+
+def tells_of(problems: Any, place: Place) -> bool:
+    """Whether a problem is at a place, in it, or at the section around it."""
+    assert not isinstance(problems, Topology), f"{place} was not missed"
+    told = [problem.split(": ")[0] for problem in problems]
+    wanted = ".".join(map(str, place))
+    around = ".".join(map(str, place[:-1])) or "the file"
+    return any(each == wanted or each.startswith(f"{wanted}.") or each == around for each in told)
+
+
+def may_be_left_out(place: Place) -> bool:
+    """Whether the lab is complete without what is at a place of the real file."""
+    match place:
+        case ("services", _, key, *_) if key in OPTIONAL:
+            return True
+        case ("services", name, *rest):
+            return name != "manager1" and rest in ([], ["labels", "org.labkit.node"], ["labels", "org.labkit.role"], ["labels", "org.labkit.service"])
+    return False

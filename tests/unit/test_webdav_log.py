@@ -19,7 +19,7 @@ import pytest
 
 from tests.helpers import eventually
 
-FOLDER = Path(__file__).parents[2] / "labkit" / "images" / "webdav-log"
+FOLDER = Path(__file__).parents[2] / "labkit" / "images" / "sources" / "webdav-log"
 ENV = {"FLUSH_SECONDS": "0.1"}
 
 

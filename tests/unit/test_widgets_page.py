@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from labkit.errors import LabError
+from labkit.util.errors import LabError
 from labkit.widgets import page
 
 HOSTILE = "<img src=x onerror=\"alert('1')\"> & 'it'"

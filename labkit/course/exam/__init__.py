@@ -1,1 +1,1 @@
-"""The exam: scenarios that break or demand something real, practised with hints or sat against the clock."""
+"""The exam: scenarios that break or demand something real, for practice with hints or against the clock."""

@@ -1,18 +1,17 @@
-"""Scenarios about what a service works with: its data and its secrets."""
+"""Scenarios about data and secrets."""
 
 from collections.abc import Iterable, Iterator
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from labkit import checks
-from labkit.checks import Verdict
-from labkit.course.exam import hints, seen
+from labkit.cluster.cluster import Cluster
+from labkit.course.exam import hints, scenario_checks
 from labkit.course.exam.scenario import NODES, Facts, Scenario, application, ident, run
-from labkit.course.look import Look
-from labkit.model import Json, seconds
-
-if TYPE_CHECKING:
-    from labkit.lab import Lab
+from labkit.course.inspector import Inspector
+from labkit.swarm import checks
+from labkit.swarm.checks import Verdict
+from labkit.swarm.model import Json
+from labkit.swarm.parse import seconds
 
 _PASSWORD = "/lab/new-password"
 
@@ -29,7 +28,7 @@ def _elsewhere(rng: Random) -> dict[str, Any]:
     }
 
 
-def _break_volume(lab: "Lab", facts: Facts) -> None:
+def _break_volume(lab: Cluster, facts: Facts) -> None:
     write = (
         "docker volume create <volume>\n"
         "seq --format 'entry %.0f' <lines> >/var/lib/docker/volumes/<volume>/_data/lines"
@@ -44,20 +43,20 @@ def _break_volume(lab: "Lab", facts: Facts) -> None:
     run(lab, (("manager1", "docker node update --availability active <node>"),), facts)
 
 
-def _volume_points(look: Look, facts: Facts) -> Iterator[Verdict]:
+def _volume_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
     name, node = facts["service"], facts["node"]
-    if (gone := seen.there(look, name)) is not None:
+    if (gone := scenario_checks.there(inspector, name)) is not None:
         yield gone
         return
-    yield look.holds(checks.pinned(name, node))
-    yield look.holds(checks.running(name, 1))
-    yield seen.only_on(look, name, node)
-    for task in look.running(name)[:1]:
-        shown = seen.inside(look, task, "cat /data/lines").stdout.splitlines()
+    yield inspector.holds(checks.pinned(name, node))
+    yield inspector.holds(checks.running(name, 1))
+    yield scenario_checks.only_on(inspector, name, node)
+    for task in inspector.running(name)[:1]:
+        shown = scenario_checks.inside(inspector, task, "cat /data/lines").stdout.splitlines()
         old = sum(line.startswith("entry ") for line in shown)
         yield Verdict(old == facts["lines"], f"{name} shows {old} of {facts['lines']} entries")
     for other in NODES:
-        yield look.holds(checks.availability(other, "active"))
+        yield inspector.holds(checks.availability(other, "active"))
 
 
 # -- a secret to rotate -------------------------------------------------------------------------------
@@ -75,7 +74,7 @@ def _secret(rng: Random) -> dict[str, Any]:
     }
 
 
-def _break_secret(lab: "Lab", facts: Facts) -> Facts:
+def _break_secret(lab: Cluster, facts: Facts) -> Facts:
     create = (
         "printf leaked | docker secret create <old> -\n"
         f"printf <word> >{_PASSWORD}\n"
@@ -87,40 +86,38 @@ def _break_secret(lab: "Lab", facts: Facts) -> Facts:
     return {"ident": ident(lab, facts["service"]), "since": max(task.changed for task in snapshot.tasks)}
 
 
-def _secret_points(look: Look, facts: Facts) -> Iterator[Verdict]:
+def _secret_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
     name = facts["service"]
-    if (gone := seen.same(look, name, facts["ident"])) is not None:
+    if (gone := scenario_checks.same(inspector, name, facts["ident"])) is not None:
         yield gone
         return
-    yield look.holds(checks.running(name, facts["replicas"]))
-    tasks = look.running(name)
+    yield inspector.holds(checks.running(name, facts["replicas"]))
+    tasks = inspector.running(name)
     for task in tasks:
-        held = seen.inside(look, task, f"cat /run/secrets/{facts['target']}").stdout.strip()
+        held = scenario_checks.inside(inspector, task, f"cat /run/secrets/{facts['target']}").stdout.strip()
         known = {facts["word"]: "the new", "leaked": "the old"}.get(held, "another" if held else "no")
         yield Verdict(held == facts["word"], f"{task.name} has {known} password in {facts['target']}")
-    kept = look.secret(facts["old"]) is not None
+    kept = inspector.secret(facts["old"]) is not None
     yield Verdict(not kept, f"the secret {facts['old']} {'is still there' if kept else 'is gone'}")
-    gap = without(look.manager.tasks(filters={"service": name}), facts["since"])
-    words = (
-        "there was always a task" if gap <= 0 else f"for {gap:.1f} s no task ran: begin the scenario again"
-    )
-    yield Verdict(gap <= 0, words)
+    gap = without(inspector.manager.tasks(filters={"service": name}), facts["since"])
+    text = "there was always a task" if gap <= 0 else f"for {gap:.1f} s no task ran: begin the scenario again"
+    yield Verdict(gap <= 0, text)
 
 
 def without(tasks: Iterable[Json], since: float) -> float:
-    """For how many seconds in one piece none of a service's tasks ran, after a moment when all did.
+    """For how many seconds in a row none of a service's tasks ran, after a moment when all did.
 
     `tasks` as the engine's API gives them.
     """
-    lives = []
+    task_histories = []
     for entry in tasks:
         changed, state = seconds(entry["Status"]["Timestamp"]), entry["Status"]["State"]
         if state == "running":
-            lives.append((changed, float("inf")))
+            task_histories.append((changed, float("inf")))
         elif entry["Status"].get("ContainerStatus"):  # it ran; when it began is not kept
-            lives.append((seconds(entry["CreatedAt"]), changed))
+            task_histories.append((seconds(entry["CreatedAt"]), changed))
     covered, gap = since, 0.0
-    for begin, end in sorted(lives):
+    for begin, end in sorted(task_histories):
         gap, covered = max(gap, begin - covered), max(covered, end)
     return gap
 

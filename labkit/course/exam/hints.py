@@ -1,44 +1,44 @@
-"""The last hints of scenarios: the first thing that is still to be done, in the swarm as it is now."""
+"""The last hints of scenarios: the first thing that remains to be done in the swarm as it is now."""
 
 import shlex
 from collections.abc import Callable, Iterator
 from functools import wraps
 
-from labkit.checks import no_view
-from labkit.course.exam import seen
+from labkit.course.exam import scenario_checks
 from labkit.course.exam.scenario import NODES, Facts
-from labkit.course.look import Look
-from labkit.explain import AS_WANTED, explain
-from labkit.model import Json, Snapshot
+from labkit.course.inspector import Inspector
+from labkit.swarm.checks import no_view
+from labkit.swarm.explain import AS_WANTED, explain
+from labkit.swarm.model import Json, Snapshot
 
-_Hint = Callable[[Look, Facts], str]
+_Hint = Callable[[Inspector, Facts], str]
 
 
-def says(look: Look, facts: Facts) -> str:
-    """What the swarm says of the scenario's service, which need not be what the story asks for."""
-    told = explain(look.snapshot, facts["service"])
+def says(inspector: Inspector, facts: Facts) -> str:
+    """What the swarm says about the scenario's service, which may not be what the story asks for."""
+    told = explain(inspector.snapshot, facts["service"])
     asked = "This is what the swarm was told to do. What the story asks for besides: lab.check() tells."
     return told.removesuffix(AS_WANTED) + asked if told.endswith(AS_WANTED) else told
 
 
-def says_of_node(look: Look, facts: Facts) -> str:
-    """What the swarm says of the scenario's node."""
-    if look.snapshot.node(facts["node"]) is None:
+def says_of_node(inspector: Inspector, facts: Facts) -> str:
+    """What the swarm says about the scenario's node."""
+    if inspector.snapshot.node(facts["node"]) is None:
         return "docker node ls does not list <node> any more."
-    return explain(look.snapshot, facts["node"])
+    return explain(inspector.snapshot, facts["node"])
 
 
-def _first(steps: Callable[[Look, Facts], Iterator[str]]) -> _Hint:
-    """The first of these steps; with none left, what the swarm says of the scenario's service or node."""
+def _first(steps: Callable[[Inspector, Facts], Iterator[str]]) -> _Hint:
+    """The first of these steps; if none is left, what the swarm says about the scenario's service or node."""
 
     @wraps(steps)
-    def hint(look: Look, facts: Facts) -> str:
-        if "service" in facts and no_view(look.snapshot) is None:
-            gone = seen.there(look, facts["service"])
+    def hint(inspector: Inspector, facts: Facts) -> str:
+        if "service" in facts and no_view(inspector.snapshot) is None:
+            gone = scenario_checks.there(inspector, facts["service"])
             if gone is not None:
-                return f"{gone.words}. lab.practice() begins the scenario again."
-        told = next(steps(look, facts), None)
-        return told or (says if "service" in facts else says_of_node)(look, facts)
+                return f"{gone.text}. lab.practice() begins the scenario again."
+        told = next(steps(inspector, facts), None)
+        return told or (says if "service" in facts else says_of_node)(inspector, facts)
 
     return hint
 
@@ -47,25 +47,27 @@ def _first(steps: Callable[[Look, Facts], Iterator[str]]) -> _Hint:
 
 
 @_first
-def command(look: Look, facts: Facts) -> Iterator[str]:
-    """What the service runs, and what that said before it ended."""
+def command(inspector: Inspector, facts: Facts) -> Iterator[str]:
+    """What the service runs, and what that printed before it ended."""
     name = facts["service"]
-    spec = _template(look, name)["ContainerSpec"]
+    spec = _template(inspector, name)["ContainerSpec"]
     run = shlex.join([*(spec.get("Command") or ()), *(spec.get("Args") or ())])
     if "maxmemory" not in run:
         yield f"The command of {name} is now: {run}. It sets no limit: --maxmemory <size>mb does."
-    ended = [task for task in look.snapshot.tasks if task.service == name and task.state == "failed"]
-    if ended and not look.running(name):
+    ended = [task for task in inspector.snapshot.tasks if task.service == name and task.state == "failed"]
+    if ended and not inspector.running(name):
         last = max(ended, key=lambda task: task.changed)
-        said = look.run("manager1", f"docker service logs --raw --tail 5 {last.id} 2>&1").stdout.strip()
+        said = inspector.run("manager1", f"docker service logs --raw --tail 5 {last.id} 2>&1").stdout.strip()
         yield f"The command of {name} is now: {run}\nThe last task that failed had said:\n{said}"
 
 
 @_first
-def health(look: Look, facts: Facts) -> Iterator[str]:
-    """How the service is asked for its health."""
+def health(inspector: Inspector, facts: Facts) -> Iterator[str]:
+    """How the health of the service is checked."""
     name = facts["service"]
-    kind, *test = (_template(look, name)["ContainerSpec"].get("Healthcheck") or {}).get("Test") or ["NONE"]
+    kind, *test = (_template(inspector, name)["ContainerSpec"].get("Healthcheck") or {}).get("Test") or [
+        "NONE"
+    ]
     if kind == "NONE":
         yield f"{name} has no health check now. docker service update --health-cmd gives it one."
     yield (
@@ -78,59 +80,60 @@ def health(look: Look, facts: Facts) -> Iterator[str]:
 
 
 @_first
-def role(look: Look, facts: Facts) -> Iterator[str]:
+def role(inspector: Inspector, facts: Facts) -> Iterator[str]:
     """Who is a manager, and which token the script has."""
-    managers = {node.name: node.manager_status for node in look.snapshot.nodes if node.manager_status}
+    managers = {node.name: node.manager_status for node in inspector.snapshot.nodes if node.manager_status}
     if facts["node"] in managers:
         told = ", ".join(f"{name} {status}" for name, status in managers.items())
         yield f"Managers now: {told}. docker node demote takes the role away, and leaves the node."
-    token = seen.token(look)
+    token = scenario_checks.token(inspector)
     if not token:
-        yield f"As it is, {token.words}: docker swarm join-token --quiet worker >{seen.TOKEN}"
+        yield f"As it is, {token.text}: docker swarm join-token --quiet worker >{scenario_checks.TOKEN}"
 
 
 @_first
-def joining(look: Look, facts: Facts) -> Iterator[str]:
-    """What stands between the node and the swarm."""
-    token = seen.token(look)
+def joining(inspector: Inspector, facts: Facts) -> Iterator[str]:
+    """What keeps the node out of the swarm."""
+    token = scenario_checks.token(inspector)
     if not token:
-        yield f"As it is, {token.words}. On manager1: docker swarm join-token --quiet worker >{seen.TOKEN}"
-    if look.snapshot.engines[facts["node"]].swarm != "active":
-        yield f"<node> is in no swarm. There: {seen.JOIN}"
-    yield from _remove_down(look.snapshot)
+        fresh = f"docker swarm join-token --quiet worker >{scenario_checks.TOKEN}"
+        yield f"As it is, {token.text}. On manager1: {fresh}"
+    if inspector.snapshot.engines[facts["node"]].swarm != "active":
+        yield f"<node> is in no swarm. There: {scenario_checks.JOIN}"
+    yield from _remove_down(inspector.snapshot)
 
 
 @_first
-def entries(look: Look, facts: Facts) -> Iterator[str]:
-    """What the entry that counts lacks, and which ones are left over."""
-    for node in look.snapshot.nodes:
+def entries(inspector: Inspector, facts: Facts) -> Iterator[str]:
+    """What the current entry lacks, and which entries are left over."""
+    for node in inspector.snapshot.nodes:
         if (node.name, node.status) == (facts["node"], "ready") and facts["key"] not in node.labels:
             labels = ", ".join(f"{key}={value}" for key, value in node.labels.items()) or "no labels"
             yield f"The entry of <node> that is ready has {labels}. Its ID: {node.id}"
-    yield from _remove_down(look.snapshot)
+    yield from _remove_down(inspector.snapshot)
 
 
 @_first
-def quorum(look: Look, facts: Facts) -> Iterator[str]:
+def quorum(inspector: Inspector, facts: Facts) -> Iterator[str]:
     """Whether managers can decide, and who is still listed."""
-    if no_view(look.snapshot) is not None:
+    if no_view(inspector.snapshot) is not None:
         yield (
             "No manager can decide. On <survivor>: docker swarm init --force-new-cluster "
             "--advertise-addr eth0"
         )
-    if look.snapshot.node(facts["lost"]):
+    if inspector.snapshot.node(facts["lost"]):
         yield "The swarm can decide again, and lists <lost> still: docker node rm --force <lost>"
 
 
 @_first
-def lock(look: Look, facts: Facts) -> Iterator[str]:
+def lock(inspector: Inspector, facts: Facts) -> Iterator[str]:
     """Whether the node is locked, and whether it would be after a restart."""
-    if look.snapshot.engines[facts["node"]].swarm == "locked":
+    if inspector.snapshot.engines[facts["node"]].swarm == "locked":
         yield (
             "The engine of <node> is locked. docker swarm unlock-key, on <helper>, shows the key, and "
             "docker swarm unlock, on <node>, asks for it."
         )
-    if not seen.locks(look):
+    if not scenario_checks.locks(inspector):
         yield "Managers start without a key now, and should not: docker swarm update --autolock=true"
 
 
@@ -138,9 +141,12 @@ def lock(look: Look, facts: Facts) -> Iterator[str]:
 
 
 @_first
-def networks(look: Look, facts: Facts) -> Iterator[str]:
+def networks(inspector: Inspector, facts: Facts) -> Iterator[str]:
     """Which networks the two services are in."""
-    one, other = seen.networks(look, facts["front"]), seen.networks(look, facts["service"])
+    one, other = (
+        scenario_checks.networks(inspector, facts["front"]),
+        scenario_checks.networks(inspector, facts["service"]),
+    )
     mine, theirs = (", ".join(sorted(names)) or "none" for names in (one, other))
     told = f"<front> is in {mine}, <service> in {theirs}."
     if facts["fronts"] not in one or facts["backs"] not in other:
@@ -150,11 +156,11 @@ def networks(look: Look, facts: Facts) -> Iterator[str]:
 
 
 @_first
-def ports(look: Look, facts: Facts) -> Iterator[str]:
+def ports(inspector: Inspector, facts: Facts) -> Iterator[str]:
     """What the service publishes."""
     port = facts.get("free", facts["port"])
-    if ("host", port, 80) not in seen.ports(look, facts["service"]):
-        service = look.snapshot.service(facts["service"])
+    if ("host", port, 80) not in scenario_checks.ports(inspector, facts["service"]):
+        service = inspector.snapshot.service(facts["service"])
         told = ", ".join(map(str, service.ports if service else ())) or "nothing"
         yield f"<service> publishes {told}. It is to publish {port} to 80, where its web server listens."
 
@@ -163,10 +169,12 @@ def ports(look: Look, facts: Facts) -> Iterator[str]:
 
 
 @_first
-def volume(look: Look, facts: Facts) -> Iterator[str]:
+def volume(inspector: Inspector, facts: Facts) -> Iterator[str]:
     """Where the service's task is, and where there is a volume of that name."""
-    there = [node for node in NODES if any(each["Name"] == facts["volume"] for each in look.volumes(node))]
-    where = ", ".join(seen.places(look, facts["service"])) or "nowhere"
+    there = [
+        node for node in NODES if any(each["Name"] == facts["volume"] for each in inspector.volumes(node))
+    ]
+    where = ", ".join(inspector.snapshot.tasks_per_node(facts["service"])) or "nowhere"
     if where != facts["node"]:
         yield (
             f"The task of <service> runs on: {where}. A volume <volume> is on {', '.join(there)}, each with "
@@ -175,11 +183,11 @@ def volume(look: Look, facts: Facts) -> Iterator[str]:
 
 
 @_first
-def secret(look: Look, facts: Facts) -> Iterator[str]:
+def secret(inspector: Inspector, facts: Facts) -> Iterator[str]:
     """Which secrets there are, and which one the service has."""
     given = {
         entry["SecretName"]: entry["File"]["Name"]
-        for entry in _template(look, facts["service"])["ContainerSpec"].get("Secrets") or ()
+        for entry in _template(inspector, facts["service"])["ContainerSpec"].get("Secrets") or ()
     }
     told = ", ".join(f"{name} as {target}" for name, target in given.items()) or "no secret"
     if list(given.values()) != [facts["target"]] or facts["old"] in given:
@@ -187,17 +195,17 @@ def secret(look: Look, facts: Facts) -> Iterator[str]:
             f"<service> is given {told}. In one docker service update: --secret-rm, and --secret-add with "
             "source=NAME,target=<target>."
         )
-    if look.secret(facts["old"]):
+    if inspector.secret(facts["old"]):
         yield f"<service> is given {told}. docker secret rm <old> works when no task has it any more."
 
 
-# -- with care ----------------------------------------------------------------------------------------
+# -- maintenance ----------------------------------------------------------------------------------------
 
 
 @_first
-def update(look: Look, facts: Facts) -> Iterator[str]:
+def update(inspector: Inspector, facts: Facts) -> Iterator[str]:
     """How the service would be updated now."""
-    found = (look.service(facts["service"]) or {})["Spec"]
+    found = (inspector.service(facts["service"]) or {})["Spec"]
     order = (found.get("UpdateConfig") or {}).get("Order", "stop-first")
     at_once = (found.get("UpdateConfig") or {}).get("Parallelism", 1)
     if order != "start-first" or at_once != 1:
@@ -208,17 +216,20 @@ def update(look: Look, facts: Facts) -> Iterator[str]:
 
 
 @_first
-def history(look: Look, facts: Facts) -> Iterator[str]:
+def history(inspector: Inspector, facts: Facts) -> Iterator[str]:
     """How many old tasks the swarm keeps, and how many there are."""
-    limit, most = seen.history_limit(look), seen.old_tasks(look, facts["service"])
+    limit, most = (
+        scenario_checks.history_limit(inspector),
+        scenario_checks.old_tasks(inspector, facts["service"]),
+    )
     if limit != facts["keep"]:
         yield f"The swarm keeps {limit} old tasks of each replica: docker swarm update --task-history-limit"
     if most > facts["keep"]:
         yield f"Up to {most} old tasks of a replica are listed: docker service update --force <service>"
 
 
-def _template(look: Look, service: str) -> Json:
-    template: Json = (look.service(service) or {})["Spec"]["TaskTemplate"]
+def _template(inspector: Inspector, service: str) -> Json:
+    template: Json = (inspector.service(service) or {})["Spec"]["TaskTemplate"]
     return template
 
 

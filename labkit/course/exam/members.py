@@ -1,18 +1,16 @@
-"""Scenarios about the nodes themselves: who is in the swarm, in which role, and who decides."""
+"""Scenarios about nodes: which are in the swarm, in which role, and which decide."""
 
 from collections.abc import Iterator
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from labkit import checks
-from labkit.checks import Verdict
-from labkit.course.exam import hints, seen
+from labkit.cluster.cluster import Cluster
+from labkit.course.exam import hints, scenario_checks
 from labkit.course.exam.scenario import NODES, Facts, Scenario, application, ident, run
-from labkit.course.exam.seen import JOIN, TOKEN
-from labkit.course.look import Look
-
-if TYPE_CHECKING:
-    from labkit.lab import Lab
+from labkit.course.exam.scenario_checks import JOIN, TOKEN
+from labkit.course.inspector import Inspector
+from labkit.swarm import checks
+from labkit.swarm.checks import Verdict
 
 _WORKERS = ("worker1", "worker2")
 _REMOVE_DOWN = (
@@ -33,26 +31,26 @@ def _node(rng: Random) -> dict[str, Any]:
     return {"node": rng.choice(_WORKERS)}
 
 
-def _break_role(lab: "Lab", facts: Facts) -> Facts:
+def _break_role(lab: Cluster, facts: Facts) -> Facts:
     promote = f"docker swarm join-token --quiet manager >{TOKEN}\ndocker node promote <node>"
     run(lab, (("manager1", promote), ("<node>", _UNTIL_IT_ANSWERS)), facts)
     lab.wait(checks.managers(2))
     return {"ident": ident(lab, facts["node"])}
 
 
-def _role_points(look: Look, facts: Facts) -> Iterator[Verdict]:
-    yield from seen.members(look, *NODES)
-    yield look.holds(checks.role(facts["node"], "worker"))
-    yield seen.same_member(look, facts["node"], facts["ident"])
-    yield look.holds(checks.managers(1))
-    yield look.holds(checks.manager_status("manager1", "leader"))
-    yield seen.token(look)
+def _role_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
+    yield from scenario_checks.members(inspector, *NODES)
+    yield inspector.holds(checks.role(facts["node"], "worker"))
+    yield scenario_checks.same_member(inspector, facts["node"], facts["ident"])
+    yield inspector.holds(checks.managers(1))
+    yield inspector.holds(checks.manager_status("manager1", "leader"))
+    yield scenario_checks.token(inspector)
 
 
 # -- a node that cannot join --------------------------------------------------------------------------
 
 
-def _break_join(lab: "Lab", facts: Facts) -> None:
+def _break_join(lab: Cluster, facts: Facts) -> None:
     rotate = (
         f"docker swarm join-token --quiet worker >{TOKEN}\ndocker swarm join-token --rotate --quiet worker"
     )
@@ -60,10 +58,10 @@ def _break_join(lab: "Lab", facts: Facts) -> None:
     lab.wait(checks.node_down(facts["node"]))
 
 
-def _join_points(look: Look, facts: Facts) -> Iterator[Verdict]:
-    yield from seen.members(look, *NODES)
-    yield look.holds(checks.role(facts["node"], "worker"))
-    yield seen.token(look)
+def _join_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
+    yield from scenario_checks.members(inspector, *NODES)
+    yield inspector.holds(checks.role(facts["node"], "worker"))
+    yield scenario_checks.token(inspector)
 
 
 # -- entries of nodes that are no more ----------------------------------------------------------------
@@ -78,7 +76,7 @@ def _stale(rng: Random) -> dict[str, Any]:
     }
 
 
-def _break_entries(lab: "Lab", facts: Facts) -> None:
+def _break_entries(lab: Cluster, facts: Facts) -> None:
     before = (
         "docker node update --label-add <key>=<value> <node>\n"
         "docker service create --detach --name <service> --constraint node.labels.<key>==<value> nginx\n"
@@ -92,14 +90,14 @@ def _break_entries(lab: "Lab", facts: Facts) -> None:
     )
 
 
-def _entries_points(look: Look, facts: Facts) -> Iterator[Verdict]:
-    yield from seen.members(look, *NODES)
-    if (gone := seen.there(look, facts["service"])) is not None:
+def _entries_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
+    yield from scenario_checks.members(inspector, *NODES)
+    if (gone := scenario_checks.there(inspector, facts["service"])) is not None:
         yield gone
         return
-    yield look.holds(checks.label(facts["node"], facts["key"], facts["value"]))
-    yield look.holds(checks.running(facts["service"], 1))
-    yield seen.only_on(look, facts["service"], facts["node"])
+    yield inspector.holds(checks.label(facts["node"], facts["key"], facts["value"]))
+    yield inspector.holds(checks.running(facts["service"], 1))
+    yield scenario_checks.only_on(inspector, facts["service"], facts["node"])
 
 
 # -- managers without a majority ----------------------------------------------------------------------
@@ -118,7 +116,7 @@ def _quorum(rng: Random) -> dict[str, Any]:
     }
 
 
-def _break_quorum(lab: "Lab", facts: Facts) -> Facts:
+def _break_quorum(lab: Cluster, facts: Facts) -> Facts:
     before = (
         "docker service create --detach --name <service> --replicas <replicas> nginx\n"
         "docker node promote <other>"
@@ -130,14 +128,14 @@ def _break_quorum(lab: "Lab", facts: Facts) -> Facts:
     return found
 
 
-def _quorum_points(look: Look, facts: Facts) -> Iterator[Verdict]:
-    yield look.holds(checks.managers(1))
-    yield look.holds(checks.manager_status(facts["survivor"], "leader"))
-    yield from seen.members(look, facts["survivor"], facts["worker"])
-    if (gone := seen.same(look, facts["service"], facts["ident"])) is not None:
+def _quorum_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
+    yield inspector.holds(checks.managers(1))
+    yield inspector.holds(checks.manager_status(facts["survivor"], "leader"))
+    yield from scenario_checks.members(inspector, facts["survivor"], facts["worker"])
+    if (gone := scenario_checks.same(inspector, facts["service"], facts["ident"])) is not None:
         yield gone
         return
-    yield look.holds(checks.running(facts["service"], facts["replicas"]))
+    yield inspector.holds(checks.running(facts["service"], facts["replicas"]))
 
 
 # -- a manager that is locked -------------------------------------------------------------------------
@@ -148,7 +146,7 @@ def _locked(rng: Random) -> dict[str, Any]:
     return {"node": node, "helper": helper}
 
 
-def _break_lock(lab: "Lab", facts: Facts) -> Facts:
+def _break_lock(lab: Cluster, facts: Facts) -> Facts:
     run(lab, (("manager1", "docker node promote worker1 worker2"),), facts)
     run(lab, tuple((name, _UNTIL_IT_ANSWERS) for name in _WORKERS), facts)
     lab.wait(checks.managers(3))
@@ -162,12 +160,12 @@ def _break_lock(lab: "Lab", facts: Facts) -> Facts:
     return found
 
 
-def _locked_points(look: Look, facts: Facts) -> Iterator[Verdict]:
-    yield look.holds(checks.swarm_active(facts["node"]))
-    yield seen.same_member(look, facts["node"], facts["ident"])
-    yield look.holds(checks.managers(3))
-    yield from seen.members(look, *NODES)
-    locks = seen.locks(look)
+def _locked_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
+    yield inspector.holds(checks.swarm_active(facts["node"]))
+    yield scenario_checks.same_member(inspector, facts["node"], facts["ident"])
+    yield inspector.holds(checks.managers(3))
+    yield from scenario_checks.members(inspector, *NODES)
+    locks = scenario_checks.locks(inspector)
     yield Verdict(locks, f"managers are {'locked' if locks else 'not locked'} after a restart")
 
 

@@ -1,14 +1,14 @@
-"""Scenarios in which services are not reached."""
+"""Scenarios in which services cannot be reached."""
 
 from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from labkit import checks
-from labkit.checks import Verdict
-from labkit.course.exam import hints, seen
+from labkit.course.exam import hints, scenario_checks
 from labkit.course.exam.scenario import NODES, Facts, Scenario, application, applications, by
-from labkit.course.look import Look
+from labkit.course.inspector import Inspector
+from labkit.swarm import checks
+from labkit.swarm.checks import Verdict
 
 _NETWORKS = ("inner", "outer", "blue", "green", "east", "west")
 
@@ -22,24 +22,24 @@ def _deaf(rng: Random) -> dict[str, Any]:
     return {"front": front, "service": back, "fronts": one, "backs": two, "replicas": rng.randint(1, 2)}
 
 
-def _deaf_points(look: Look, facts: Facts) -> Iterator[Verdict]:
+def _deaf_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
     front, back = facts["front"], facts["service"]
     for name in (front, back):
-        if (gone := seen.there(look, name)) is not None:
+        if (gone := scenario_checks.there(inspector, name)) is not None:
             yield gone
             return
-    fronts, backs = seen.networks(look, front), seen.networks(look, back)
+    fronts, backs = scenario_checks.networks(inspector, front), scenario_checks.networks(inspector, back)
     kept = facts["fronts"] in fronts and facts["backs"] in backs
     yield Verdict(kept, "both are in the networks that they were in" if kept else "one has left its network")
     common = fronts & backs
     yield Verdict(bool(common), f"networks that both are in: {', '.join(sorted(common)) or 'none'}")
-    published = seen.ports(look, back)
+    published = scenario_checks.ports(inspector, back)
     yield Verdict(not published, f"{back} publishes {'a port' if published else 'no port'}")
-    yield look.holds(checks.running(front, 1))
-    yield look.holds(checks.running(back, facts["replicas"]))
-    for task in look.running(front)[:1]:
+    yield inspector.holds(checks.running(front, 1))
+    yield inspector.holds(checks.running(back, facts["replicas"]))
+    for task in inspector.running(front)[:1]:
         ask = f"curl --silent --output /dev/null --max-time 3 http://tasks.{back}/"
-        good = seen.inside(look, task, ask).exit_code == 0
+        good = scenario_checks.inside(inspector, task, ask).exit_code == 0
         yield Verdict(
             good, f"from a task of {front}, tasks.{back} {'answers' if good else 'does not answer'}"
         )
@@ -56,17 +56,19 @@ def _door(rng: Random) -> dict[str, Any]:
     }
 
 
-def _door_points(look: Look, facts: Facts) -> Iterator[Verdict]:
+def _door_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
     name, port = facts["service"], facts["port"]
-    if (gone := seen.there(look, name)) is not None:
+    if (gone := scenario_checks.there(inspector, name)) is not None:
         yield gone
         return
-    right = ("host", port, 80) in seen.ports(look, name)
-    words = ", ".join(f"{port} to {target} in {mode} mode" for mode, port, target in seen.ports(look, name))
-    yield Verdict(right, f"{name} publishes {words or 'nothing'}")
-    yield look.holds(checks.running(name, len(NODES)))
+    right = ("host", port, 80) in scenario_checks.ports(inspector, name)
+    text = ", ".join(
+        f"{port} to {target} in {mode} mode" for mode, port, target in scenario_checks.ports(inspector, name)
+    )
+    yield Verdict(right, f"{name} publishes {text or 'nothing'}")
+    yield inspector.holds(checks.running(name, len(NODES)))
     for node in NODES:
-        yield seen.answers(look, node, port)
+        yield scenario_checks.answers(inspector, node, port)
 
 
 # -- two services want one port -----------------------------------------------------------------------
@@ -78,21 +80,23 @@ def _port(rng: Random) -> dict[str, Any]:
     return {"old": old, "service": new, "node": rng.choice(NODES), "port": port, "free": port + 10}
 
 
-def _port_points(look: Look, facts: Facts) -> Iterator[Verdict]:
+def _port_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
     old, new = facts["old"], facts["service"]
     for name in (old, new):
-        if (gone := seen.there(look, name)) is not None:
+        if (gone := scenario_checks.there(inspector, name)) is not None:
             yield gone
             return
-    untouched = seen.ports(look, old) == [("host", facts["port"], 80)]
+    untouched = scenario_checks.ports(inspector, old) == [("host", facts["port"], 80)]
     yield Verdict(untouched, f"{old} {'still' if untouched else 'no longer'} has port {facts['port']}")
-    yield look.holds(checks.running(old, 3))
-    right = ("host", facts["free"], 80) in seen.ports(look, new)
-    words = ", ".join(f"{port} to {target} in {mode} mode" for mode, port, target in seen.ports(look, new))
-    yield Verdict(right, f"{new} publishes {words or 'nothing'}")
-    yield look.holds(checks.running(new, 1))
-    yield seen.only_on(look, new, facts["node"])
-    yield seen.answers(look, facts["node"], facts["free"])
+    yield inspector.holds(checks.running(old, 3))
+    right = ("host", facts["free"], 80) in scenario_checks.ports(inspector, new)
+    text = ", ".join(
+        f"{port} to {target} in {mode} mode" for mode, port, target in scenario_checks.ports(inspector, new)
+    )
+    yield Verdict(right, f"{new} publishes {text or 'nothing'}")
+    yield inspector.holds(checks.running(new, 1))
+    yield scenario_checks.only_on(inspector, new, facts["node"])
+    yield scenario_checks.answers(inspector, facts["node"], facts["free"])
 
 
 SCENARIOS = {

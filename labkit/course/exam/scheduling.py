@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from labkit import checks
-from labkit.checks import Verdict
-from labkit.course.exam import hints, seen
+from labkit.course.exam import hints, scenario_checks
 from labkit.course.exam.scenario import NODES, Facts, Scenario, application, by
-from labkit.course.look import Look
+from labkit.course.inspector import Inspector
+from labkit.swarm import checks
+from labkit.swarm.checks import Verdict
 
 _LABELS = {
     "disk": ("ssd", "nvme"),
@@ -37,18 +37,18 @@ def _label(rng: Random) -> dict[str, Any]:
     }
 
 
-def _label_points(look: Look, facts: Facts) -> Iterator[Verdict]:
+def _label_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
     name, rule = facts["service"], f"node.labels.{facts['key']}=={facts['value']}"
-    if (gone := seen.there(look, name)) is not None:
+    if (gone := scenario_checks.there(inspector, name)) is not None:
         yield gone
         return
-    service = look.snapshot.service(name)
+    service = inspector.snapshot.service(name)
     kept = service is not None and rule in [text.replace(" ", "") for text in service.constraints]
     yield Verdict(kept, f"{name} {'still asks' if kept else 'does not ask any more'} for {rule}")
-    yield look.holds(checks.label(facts["node"], facts["key"], facts["value"]))
-    yield look.holds(checks.label(facts["decoy"], facts["key"], facts["other"]))
-    yield look.holds(checks.running(name, facts["replicas"]))
-    yield seen.only_on(look, name, facts["node"])
+    yield inspector.holds(checks.label(facts["node"], facts["key"], facts["value"]))
+    yield inspector.holds(checks.label(facts["decoy"], facts["key"], facts["other"]))
+    yield inspector.holds(checks.running(name, facts["replicas"]))
+    yield scenario_checks.only_on(inspector, name, facts["node"])
 
 
 # -- memory that nobody has ---------------------------------------------------------------------------
@@ -63,16 +63,16 @@ def _memory(rng: Random) -> dict[str, Any]:
     }
 
 
-def _memory_points(look: Look, facts: Facts) -> Iterator[Verdict]:
+def _memory_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
     name = facts["service"]
-    if (gone := seen.there(look, name)) is not None:
+    if (gone := scenario_checks.there(inspector, name)) is not None:
         yield gone
         return
-    service = look.snapshot.service(name)
+    service = inspector.snapshot.service(name)
     size = service.memory / _MIB if service else 0
     right = abs(size - facts["size"]) <= facts["size"] * 0.06  # MB or MiB
     yield Verdict(right, f"each task of {name} reserves {size:.0f} MiB of memory")
-    yield look.holds(checks.running(name, facts["replicas"]))
+    yield inspector.holds(checks.running(name, facts["replicas"]))
 
 
 # -- nodes that take nothing --------------------------------------------------------------------------
@@ -92,14 +92,14 @@ def _drained(rng: Random) -> dict[str, Any]:
     }
 
 
-def _drained_points(look: Look, facts: Facts) -> Iterator[Verdict]:
-    yield look.holds(checks.availability(facts["keep"], "drain"))
-    yield look.holds(checks.availability(facts["one"], "active"))
-    yield look.holds(checks.availability(facts["two"], "active"))
-    if (gone := seen.there(look, facts["service"])) is not None:
+def _drained_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
+    yield inspector.holds(checks.availability(facts["keep"], "drain"))
+    yield inspector.holds(checks.availability(facts["one"], "active"))
+    yield inspector.holds(checks.availability(facts["two"], "active"))
+    if (gone := scenario_checks.there(inspector, facts["service"])) is not None:
         yield gone
         return
-    yield look.holds(checks.running(facts["service"], facts["replicas"]))
+    yield inspector.holds(checks.running(facts["service"], facts["replicas"]))
 
 
 # -- a global service that is not everywhere ----------------------------------------------------------
@@ -113,16 +113,16 @@ def _agent(rng: Random) -> dict[str, Any]:
     }
 
 
-def _agent_points(look: Look, facts: Facts) -> Iterator[Verdict]:
+def _agent_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
     name = facts["service"]
-    if (gone := seen.there(look, name)) is not None:
+    if (gone := scenario_checks.there(inspector, name)) is not None:
         yield gone
         return
-    service = look.snapshot.service(name)
+    service = inspector.snapshot.service(name)
     everywhere = service is not None and service.replicas is None
     yield Verdict(everywhere, f"{name} {'is in global mode' if everywhere else 'has a number of replicas'}")
-    yield look.holds(checks.availability(facts["node"], "active"))
-    found = seen.places(look, name)
+    yield inspector.holds(checks.availability(facts["node"], "active"))
+    found = inspector.snapshot.tasks_per_node(name)
     missing = [node for node in NODES if not found[node]]
     yield Verdict(not missing, f"without a task of {name}: {', '.join(missing) or 'no node'}")
 
@@ -134,16 +134,16 @@ def _zero(rng: Random) -> dict[str, Any]:
     return {"service": application(rng), "replicas": rng.randint(4, 6), "most": 2}
 
 
-def _zero_points(look: Look, facts: Facts) -> Iterator[Verdict]:
+def _zero_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
     name = facts["service"]
-    if (gone := seen.there(look, name)) is not None:
+    if (gone := scenario_checks.there(inspector, name)) is not None:
         yield gone
         return
-    yield look.holds(checks.running(name, facts["replicas"]))
-    found = look.service(name) or {}
+    yield inspector.holds(checks.running(name, facts["replicas"]))
+    found = inspector.service(name) or {}
     limit = (found["Spec"]["TaskTemplate"].get("Placement") or {}).get("MaxReplicas", 0)
-    words = f"at most {limit} tasks of {name}" if limit else f"any number of tasks of {name}"
-    yield Verdict(limit == facts["most"], f"a node may run {words}")
+    text = f"at most {limit} tasks of {name}" if limit else f"any number of tasks of {name}"
+    yield Verdict(limit == facts["most"], f"a node may run {text}")
 
 
 SCENARIOS = {

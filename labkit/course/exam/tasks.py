@@ -1,19 +1,17 @@
-"""Scenarios in which tasks do not stay up."""
+"""Scenarios in which tasks do not keep running."""
 
 import shlex
 from collections.abc import Iterator
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from labkit import checks
-from labkit.checks import Verdict
-from labkit.course.exam import hints, seen
+from labkit.cluster.cluster import Cluster
+from labkit.course.exam import hints, scenario_checks
 from labkit.course.exam.scenario import Facts, Scenario, application, by, run
-from labkit.course.look import Look
-from labkit.model import Task
-
-if TYPE_CHECKING:
-    from labkit.lab import Lab
+from labkit.course.inspector import Inspector
+from labkit.swarm import checks
+from labkit.swarm.checks import Verdict
+from labkit.swarm.model import Task
 
 _VERSIONS = ("1", "2", "3")
 
@@ -33,16 +31,16 @@ def _image(rng: Random) -> dict[str, Any]:
     }
 
 
-def _image_points(look: Look, facts: Facts) -> Iterator[Verdict]:
+def _image_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
     name = facts["service"]
-    if (gone := seen.there(look, name)) is not None:
+    if (gone := scenario_checks.there(inspector, name)) is not None:
         yield gone
         return
-    yield seen.image(look, name, f"web:{facts['version']}")
-    yield look.holds(checks.running(name, facts["replicas"]))
+    yield scenario_checks.image(inspector, name, f"web:{facts['version']}")
+    yield inspector.holds(checks.running(name, facts["replicas"]))
 
 
-# -- a program that ends at once ----------------------------------------------------------------------
+# -- a program that exits at once ----------------------------------------------------------------------
 
 
 def _crash(rng: Random) -> dict[str, Any]:
@@ -54,20 +52,20 @@ def _crash(rng: Random) -> dict[str, Any]:
     }
 
 
-def _crash_points(look: Look, facts: Facts) -> Iterator[Verdict]:
+def _crash_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
     name, size = facts["service"], facts["size"]
-    if (gone := seen.there(look, name)) is not None:
+    if (gone := scenario_checks.there(inspector, name)) is not None:
         yield gone
         return
-    yield look.holds(checks.running(name, 1))
-    spec = (look.service(name) or {})["Spec"]["TaskTemplate"]["ContainerSpec"]
+    yield inspector.holds(checks.running(name, 1))
+    spec = (inspector.service(name) or {})["Spec"]["TaskTemplate"]["ContainerSpec"]
     lasting = "maxmemory" in " ".join([*(spec.get("Command") or ()), *(spec.get("Args") or ())])
     lasting = lasting or bool(spec.get("Configs"))
     yield Verdict(
         lasting, f"the next task of {name} would {'have its limit too' if lasting else 'have no limit'}"
     )
-    for task in look.running(name)[:1]:
-        said = seen.inside(look, task, "redis-cli config get maxmemory").stdout.split()
+    for task in inspector.running(name)[:1]:
+        said = scenario_checks.inside(inspector, task, "redis-cli config get maxmemory").stdout.split()
         limit = int(said[-1]) if said and said[-1].isdecimal() else 0
         right = limit in (size * 2**20, size * 10**6)
         yield Verdict(right, f"{name} itself says that its limit is {limit / 2**20:.0f} MB (0: none)")
@@ -81,24 +79,24 @@ def _update(rng: Random) -> dict[str, Any]:
     return {"service": application(rng), "replicas": rng.randint(2, 3), "old": old, "other": other}
 
 
-def _break_update(lab: "Lab", facts: Facts) -> None:
+def _break_update(lab: Cluster, facts: Facts) -> None:
     create = "docker service create --detach --name <service> --replicas <replicas> web:<old>"
     run(lab, (("manager1", create),), facts)
     lab.wait(checks.running(facts["service"], facts["replicas"]))
     run(lab, (("manager1", "docker service update --detach --image web:broken <service>"),), facts)
 
 
-def _update_points(look: Look, facts: Facts) -> Iterator[Verdict]:
+def _update_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
     name = facts["service"]
-    if (gone := seen.there(look, name)) is not None:
+    if (gone := scenario_checks.there(inspector, name)) is not None:
         yield gone
         return
-    yield seen.image(look, name, f"web:{facts['old']}")
-    tasks = look.running(name)
+    yield scenario_checks.image(inspector, name, f"web:{facts['old']}")
+    tasks = inspector.running(name)
     others = sorted({task.image for task in tasks if not task.image.endswith(f"web:{facts['old']}")})
     yield Verdict(not others, f"tasks run another image: {', '.join(others)}" if others else "no mixture")
-    yield look.holds(checks.running(name, facts["replicas"]))
-    service = look.snapshot.service(name)
+    yield inspector.holds(checks.running(name, facts["replicas"]))
+    service = inspector.snapshot.service(name)
     state = service.update if service else ""
     yield Verdict("paused" not in state, f"the last update of {name} is {state.replace('_', ' ') or 'none'}")
 
@@ -114,29 +112,31 @@ def _health(rng: Random) -> dict[str, Any]:
     }
 
 
-def _health_points(look: Look, facts: Facts) -> Iterator[Verdict]:
+def _health_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
     name = facts["service"]
-    if (gone := seen.there(look, name)) is not None:
+    if (gone := scenario_checks.there(inspector, name)) is not None:
         yield gone
         return
-    found = look.service(name) or {}
+    found = inspector.service(name) or {}
     container = found["Spec"]["TaskTemplate"]["ContainerSpec"]
     kind, *test = (container.get("Healthcheck") or {}).get("Test") or ["NONE"]
     yield Verdict(kind != "NONE", f"{name} has {'a' if kind != 'NONE' else 'no'} health check")
-    yield look.holds(checks.running(name, facts["replicas"]))
+    yield inspector.holds(checks.running(name, facts["replicas"]))
     if kind == "NONE":
         return
-    for task in look.running(name)[:1]:
-        notices = not _passes_without_a_server(look, task, test if kind == "CMD" else ["sh", "-c", *test])
-        words = f"where no server answers, the check {'fails' if notices else 'passes all the same'}"
-        yield Verdict(notices, words)
+    for task in inspector.running(name)[:1]:
+        notices = not _passes_without_a_server(
+            inspector, task, test if kind == "CMD" else ["sh", "-c", *test]
+        )
+        text = f"where no server answers, the check {'fails' if notices else 'passes all the same'}"
+        yield Verdict(notices, text)
 
 
-def _passes_without_a_server(look: Look, task: Task, check: list[str]) -> bool:
-    """Run a health check among the files of a task's container, but in a network where nobody listens."""
-    pid = f"docker inspect --format '{{{{.State.Pid}}}}' {seen.container(task)}"
+def _passes_without_a_server(inspector: Inspector, task: Task, check: list[str]) -> bool:
+    """Run a health check with the files of a task's container, but in a network where nothing listens."""
+    pid = f"docker inspect --format '{{{{.State.Pid}}}}' {scenario_checks.container(task)}"
     command = f'unshare --net nsenter --target "$({pid})" --mount {shlex.join(check)}'
-    return look.run(task.node, command).exit_code == 0
+    return inspector.run(task.node, command).exit_code == 0
 
 
 SCENARIOS = {

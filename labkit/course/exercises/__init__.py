@@ -1,8 +1,9 @@
-"""The exercises of all chapters; each looks at the swarm itself, never at what the learner typed."""
+"""The exercises of all chapters; each inspects the swarm itself, never what the learner typed."""
 
-from labkit.course import pick
-from labkit.course.exam import registry
-from labkit.course.exam.state import PREFIX
+from labkit.cluster.cluster import Cluster
+from labkit.course import grading, pick
+from labkit.course.exam import registry, rounds
+from labkit.course.exam_state import PREFIX
 from labkit.course.exercises import (
     availability,
     create,
@@ -14,7 +15,7 @@ from labkit.course.exercises import (
     stacks,
     why,
 )
-from labkit.course.grading import Exercise
+from labkit.course.grading import Exercise, Grade
 
 EXERCISES: dict[str, Exercise] = {
     f"{chapter.__name__.rpartition('.')[2]}.{number}": exercise
@@ -23,16 +24,26 @@ EXERCISES: dict[str, Exercise] = {
 }
 
 
-def find(name: str) -> Exercise:
-    """The exercise of a name such as `create.1`, or the scenario of one such as `exam.pending-label`.
+def find(lab: Cluster, name: str) -> Exercise:
+    """An exercise by its name such as `create.1`, or the lab's scenario by one such as `exam.pending-label`.
 
     Raises LabError with the closest known name.
     """
-    return registry.exercise(name) if name.startswith(PREFIX) else pick("exercise", name, EXERCISES)
+    return registry.exercise(lab, name) if name.startswith(PREFIX) else pick("exercise", name, EXERCISES)
 
 
-def of_chapter(prefix: str) -> dict[str, Exercise]:
-    """A chapter's exercises by name; `prefix` is what their names begin with, such as `create`."""
+def check(lab: Cluster, name: str = "") -> Grade:
+    """Grade an exercise or a scenario by its name; without one, the scenario that runs.
+
+    Raises NotSolved, and LabError for what cannot be graded.
+    """
+    if not name or name.startswith(PREFIX):
+        return rounds.check(lab, name)
+    return grading.check(lab, name, find(lab, name))
+
+
+def tasks(prefix: str) -> dict[str, str]:
+    """The tasks of a chapter's exercises, by name; `prefix` is what those begin with, such as `create`."""
     if f"{prefix}." == PREFIX:
-        return registry.exercises()
-    return {name: found for name, found in EXERCISES.items() if name.partition(".")[0] == prefix}
+        return {PREFIX + name: scenario.title for name, scenario in registry.SCENARIOS.items()}
+    return {name: found.task for name, found in EXERCISES.items() if name.partition(".")[0] == prefix}

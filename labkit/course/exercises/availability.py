@@ -2,111 +2,113 @@
 
 from collections.abc import Iterator
 
-from labkit import checks
-from labkit.checks import Verdict
 from labkit.course.grading import Exercise
-from labkit.course.look import Look
+from labkit.course.inspector import Inspector
+from labkit.swarm import checks
+from labkit.swarm.checks import Verdict
 
 
-def _keeps_and_takes_none(look: Look) -> Iterator[Verdict]:
-    yield look.holds(checks.availability("worker1", "active"))
-    yield look.holds(checks.availability("worker2", "pause"))
-    kept = _running_on(look, "worker2", "web")
-    words = (
+def _keeps_and_takes_none(inspector: Inspector) -> Iterator[Verdict]:
+    yield inspector.holds(checks.availability("worker1", "active"))
+    yield inspector.holds(checks.availability("worker2", "pause"))
+    kept = _running_on(inspector, "worker2", "web")
+    text = (
         f"worker2 still runs tasks of web: {kept}"
         if kept
         else "worker2 has lost the tasks of web that it ran"
     )
-    yield Verdict(kept > 0, words)
-    yield look.holds(checks.running("guard", 3, image="web:1"))
-    yield look.holds(checks.tasks_on("worker2", "guard", 0))
+    yield Verdict(kept > 0, text)
+    yield inspector.holds(checks.running("guard", 3, image="web:1"))
+    yield inspector.holds(checks.tasks_on("worker2", "guard", 0))
 
 
-def _is_empty(look: Look) -> Iterator[Verdict]:
-    yield look.holds(checks.availability("worker2", "active"))
-    worker = look.snapshot.node("worker1")
+def _is_empty(inspector: Inspector) -> Iterator[Verdict]:
+    yield inspector.holds(checks.availability("worker2", "active"))
+    worker = inspector.snapshot.node("worker1")
     if worker and worker.availability == "active":
         yield Verdict(False, "worker1 has availability active: new tasks may come at any time")
     else:
         yield Verdict(True, "worker1 takes no new tasks")
-    left = _running_containers(look, "worker1")
+    left = _running_containers(inspector, "worker1")
     if left:
         yield Verdict(False, f"on worker1 still run: {', '.join(left)}")
     else:
         yield Verdict(True, "no container runs on worker1")
-    placed = sum(task.node not in ("", "worker1") for task in look.tasks("web"))
+    placed = sum(task.node not in ("", "worker1") for task in inspector.tasks("web"))
     yield Verdict(placed == 6, f"{placed} of 6 tasks of web have their place on other nodes")
 
 
-def _even(look: Look) -> Iterator[Verdict]:
-    yield look.holds(checks.running("web", 6))
-    for name in look.snapshot.engines:
-        yield look.holds(checks.tasks_on(name, "web", 2))
+def _even(inspector: Inspector) -> Iterator[Verdict]:
+    yield inspector.holds(checks.running("web", 6))
+    for name in inspector.snapshot.engines:
+        yield inspector.holds(checks.tasks_on(name, "web", 2))
 
 
-def _gone_for_good(look: Look) -> Iterator[Verdict]:
-    yield look.holds(checks.swarm_inactive("worker1"))
-    yield look.holds(checks.node_absent("worker1"))
-    yield look.holds(checks.nodes_ready(2))
-    yield look.holds(checks.running("web", 6))
+def _gone_for_good(inspector: Inspector) -> Iterator[Verdict]:
+    yield inspector.holds(checks.swarm_inactive("worker1"))
+    yield inspector.holds(checks.node_absent("worker1"))
+    yield inspector.holds(checks.nodes_ready(2))
+    yield inspector.holds(checks.running("web", 6))
 
 
-def _running_on(look: Look, node: str, service: str) -> int:
-    return sum(task.node == node for task in look.running(service))
+def _running_on(inspector: Inspector, node: str, service: str) -> int:
+    return sum(task.node == node for task in inspector.running(service))
 
 
-def _running_containers(look: Look, node: str) -> list[str]:
-    return [entry["Names"][0].lstrip("/") for entry in look.containers(node) if entry["State"] == "running"]
+def _running_containers(inspector: Inspector, node: str) -> list[str]:
+    return [
+        entry["Names"][0].lstrip("/") for entry in inspector.containers(node) if entry["State"] == "running"
+    ]
 
 
-def _availability(look: Look, node: str) -> str:
-    found = look.snapshot.node(node)
+def _availability(inspector: Inspector, node: str) -> str:
+    found = inspector.snapshot.node(node)
     return found.availability if found else "unknown"
 
 
-def _what_worker2_may(look: Look) -> str:
-    if not _running_on(look, "worker2", "web"):
+def _what_worker2_may(inspector: Inspector) -> str:
+    if not _running_on(inspector, "worker2", "web"):
         return (
             "worker2 has lost its tasks of web. Make it active, give it some back with "
             "docker service update --force web, and pause it then."
         )
-    if _availability(look, "worker2") == "pause" and _running_on(look, "worker2", "guard"):
+    if _availability(inspector, "worker2") == "pause" and _running_on(inspector, "worker2", "guard"):
         return "guard came to worker2 before the pause, which moves nothing: remove it and create it again."
-    said = ", ".join(f"{node} {_availability(look, node)}" for node in ("worker1", "worker2"))
+    said = ", ".join(f"{node} {_availability(inspector, node)}" for node in ("worker1", "worker2"))
     return f"Now: {said}. The command is docker node update --availability, with one node at a time."
 
 
-def _what_is_left(look: Look) -> str:
-    left = _running_containers(look, "worker1")
+def _what_is_left(inspector: Inspector) -> str:
+    left = _running_containers(inspector, "worker1")
     if left == ["lonely"]:
         return (
             "Only lonely is left. The swarm did not start it, so docker rm --force lonely on worker1 ends it."
         )
     if left:
         return f"worker1 runs {len(left)} containers. Those of web leave when you drain it."
-    return f"worker1 is empty. Availability now: worker1 {_availability(look, 'worker1')}, " + (
-        f"worker2 {_availability(look, 'worker2')}."
+    return f"worker1 is empty. Availability now: worker1 {_availability(inspector, 'worker1')}, " + (
+        f"worker2 {_availability(inspector, 'worker2')}."
     )
 
 
-def _what_is_uneven(look: Look) -> str:
-    counts = {name: _running_on(look, name, "web") for name in look.snapshot.engines}
+def _what_is_uneven(inspector: Inspector) -> str:
+    counts = {name: _running_on(inspector, name, "web") for name in inspector.snapshot.engines}
     told = ", ".join(f"{name} {count}" for name, count in counts.items())
-    idle = [name for name in counts if _availability(look, name) != "active"]
+    idle = [name for name in counts if _availability(inspector, name) != "active"]
     if idle:
         return f"Tasks of web: {told}. {', '.join(idle)} may take no tasks now: make it active first."
     return f"Tasks of web: {told}. Every node may take some now: docker service update --force web."
 
 
-def _the_next_step(look: Look) -> str:
-    if look.snapshot.node("worker1") is None:
-        believed = look.snapshot.engines["worker1"].swarm
+def _the_next_step(inspector: Inspector) -> str:
+    if inspector.snapshot.node("worker1") is None:
+        believed = inspector.snapshot.engines["worker1"].swarm
         return f"worker1 is not listed any more, and believes that its swarm is {believed}." + (
             "" if believed == "inactive" else " Let it leave: docker swarm leave, on worker1."
         )
-    if look.snapshot.engines["worker1"].swarm == "inactive":
+    if inspector.snapshot.engines["worker1"].swarm == "inactive":
         return "worker1 has left. Its entry stays until a manager removes it: docker node rm worker1."
-    if _availability(look, "worker1") != "drain":
+    if _availability(inspector, "worker1") != "drain":
         return "First take the work away from worker1, on a manager: drain it."
     return "worker1 is drained. Now it leaves: docker swarm leave, on worker1 itself."
 

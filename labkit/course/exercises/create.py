@@ -3,19 +3,19 @@
 import re
 from collections.abc import Iterator
 
-from labkit import checks
-from labkit.checks import Verdict
 from labkit.course.grading import Exercise
-from labkit.course.look import Look
+from labkit.course.inspector import Inspector
+from labkit.swarm import checks
+from labkit.swarm.checks import Verdict
 
 
-def saved_worker_token(look: Look) -> Iterator[Verdict]:
+def saved_worker_token(inspector: Inspector) -> Iterator[Verdict]:
     """/lab/worker-token holds the current worker token and nothing else."""
-    saved = look.file("/lab/worker-token")
+    saved = inspector.file("/lab/worker-token")
     if saved is None:
         yield Verdict(False, "there is no file /lab/worker-token yet")
         return
-    tokens = look.swarm["JoinTokens"]
+    tokens = inspector.swarm["JoinTokens"]
     if saved == tokens["Worker"]:
         yield Verdict(True, "/lab/worker-token holds the current worker token")
     elif saved == tokens["Manager"]:
@@ -26,12 +26,12 @@ def saved_worker_token(look: Look) -> Iterator[Verdict]:
         yield Verdict(False, "/lab/worker-token holds something else, or a token that was rotated since")
 
 
-def _leaked_token_is_dead(look: Look) -> Iterator[Verdict]:
-    leaked = look.file("/lab/leaked-token")
+def _leaked_token_is_dead(inspector: Inspector) -> Iterator[Verdict]:
+    leaked = inspector.file("/lab/leaked-token")
     if leaked is None:
         yield Verdict(False, "there is no file /lab/leaked-token: run the cell that leaks the token first")
         return
-    tokens = look.swarm["JoinTokens"].values()
+    tokens = inspector.swarm["JoinTokens"].values()
     if any(token in leaked for token in tokens):
         yield Verdict(False, "the leaked token still opens the swarm")
     elif not re.fullmatch(_TOKEN, leaked):
@@ -40,7 +40,7 @@ def _leaked_token_is_dead(look: Look) -> Iterator[Verdict]:
         )
     else:
         yield Verdict(True, "the leaked manager token is worthless")
-    yield from saved_worker_token(look)
+    yield from saved_worker_token(inspector)
 
 
 _TOKEN = r"SWMTKN-1-[0-9a-z]{50}-[0-9a-z]{25}"
@@ -48,24 +48,24 @@ _NANOSECONDS = 10**9
 _POOL = "10.77.0.0/16"
 
 
-def _certificates_live_30_days(look: Look) -> Iterator[Verdict]:
-    hours = look.swarm["Spec"]["CAConfig"]["NodeCertExpiry"] / _NANOSECONDS / 3600
+def _certificates_live_30_days(inspector: Inspector) -> Iterator[Verdict]:
+    hours = inspector.swarm["Spec"]["CAConfig"]["NodeCertExpiry"] / _NANOSECONDS / 3600
     yield Verdict(hours == 720, f"certificates of nodes live for {hours:g} hours")
 
 
-def _reserved_pool(look: Look) -> Iterator[Verdict]:
-    pools = look.swarm["DefaultAddrPool"] or []
+def _reserved_pool(inspector: Inspector) -> Iterator[Verdict]:
+    pools = inspector.swarm["DefaultAddrPool"] or []
     told = ", ".join(pools) or "10.0.0.0/8, the default"
     yield Verdict(pools == [_POOL], f"networks of the swarm get addresses from {told}")
-    yield look.holds(checks.nodes_ready(1))
-    manager = look.node("manager1")
+    yield inspector.holds(checks.nodes_ready(1))
+    manager = inspector.node("manager1")
     advertised = (manager or {}).get("ManagerStatus", {}).get("Addr", "").partition(":")[0]
-    own = look.lab.node("manager1").address
+    own = inspector.lab.node("manager1").address
     yield Verdict(advertised == own, f"manager1 advertises {advertised or 'nothing'}; its eth0 has {own}")
 
 
-def _what_the_file_holds(look: Look) -> str:
-    saved, tokens = look.file("/lab/worker-token"), look.swarm["JoinTokens"]
+def _what_the_file_holds(inspector: Inspector) -> str:
+    saved, tokens = inspector.file("/lab/worker-token"), inspector.swarm["JoinTokens"]
     if saved is None:
         return "There is no file of that name yet. Did you write it on manager1, and in /lab?"
     if tokens["Manager"] in saved:
@@ -75,24 +75,24 @@ def _what_the_file_holds(look: Look) -> str:
     return "The file holds no token that is good today. Write it anew: > replaces what was there."
 
 
-def _which_tokens_are_good(look: Look) -> str:
-    leaked, tokens = look.file("/lab/leaked-token") or "", look.swarm["JoinTokens"]
+def _which_tokens_are_good(inspector: Inspector) -> str:
+    leaked, tokens = inspector.file("/lab/leaked-token") or "", inspector.swarm["JoinTokens"]
     if tokens["Manager"] in leaked:
         return (
             "The manager token is still the one that leaked: docker swarm join-token --rotate, for managers."
         )
-    if tokens["Worker"] != look.file("/lab/worker-token"):
+    if tokens["Worker"] != inspector.file("/lab/worker-token"):
         return "The worker token has changed as well. Write the present one to /lab/worker-token again."
     return "The manager token is a new one, and the worker token is as it was."
 
 
-def _how_long_they_live(look: Look) -> str:
-    hours = look.swarm["Spec"]["CAConfig"]["NodeCertExpiry"] / _NANOSECONDS / 3600
+def _how_long_they_live(inspector: Inspector) -> str:
+    hours = inspector.swarm["Spec"]["CAConfig"]["NodeCertExpiry"] / _NANOSECONDS / 3600
     return f"Now they live for {hours:g} hours. --cert-expiry takes a number with its unit, such as 24h."
 
 
-def _what_the_pool_is(look: Look) -> str:
-    if look.snapshot.quorum is None:
+def _what_the_pool_is(inspector: Inspector) -> str:
+    if inspector.snapshot.quorum is None:
         return f"No swarm now: docker swarm init with --advertise-addr and --default-addr-pool {_POOL}."
     return "The pool of a swarm that exists cannot be changed: leave it with --force, then init again."
 

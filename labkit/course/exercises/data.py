@@ -2,30 +2,30 @@
 
 from collections.abc import Iterator
 
-from labkit import checks
-from labkit.checks import Verdict
 from labkit.course.grading import Exercise
-from labkit.course.look import Look
-from labkit.model import Json
+from labkit.course.inspector import Inspector
+from labkit.swarm import checks
+from labkit.swarm.checks import Verdict
+from labkit.swarm.model import Json
 
 _MEBIBYTE = 2**20
 _PAGES = "/lab/first-pages"
 
 
 def _mount(service: Json, target: str) -> Json:
-    """What a service mounts at a path; empty when nothing."""
+    """What a service mounts at a path; empty if nothing."""
     mounts = service["Spec"]["TaskTemplate"]["ContainerSpec"].get("Mounts") or ()
     return next((entry for entry in mounts if entry["Target"].rstrip("/") == target), {})
 
 
 def _driver(mount: Json) -> str:
-    """The volume driver that a mount of a service names; `local` where it names none."""
+    """The volume driver that a mount of a service names; `local` if it names none."""
     config = (mount.get("VolumeOptions") or {}).get("DriverConfig") or {}
     return str(config.get("Name") or "local").removesuffix(":latest")
 
 
-def _words(mount: Json, target: str) -> str:
-    """A mount as people speak of it."""
+def _describe(mount: Json, target: str) -> str:
+    """A mount in plain words."""
     if not mount:
         return f"nothing is mounted at {target}"
     kind, source = mount["Type"], mount.get("Source", "")
@@ -36,37 +36,37 @@ def _words(mount: Json, target: str) -> str:
     return f"{target} is a mount of type {kind}"
 
 
-def _kept_beside(look: Look) -> Iterator[Verdict]:
-    service = look.service("portainer")
+def _kept_beside(inspector: Inspector) -> Iterator[Verdict]:
+    service = inspector.service("portainer")
     if service is None:
         yield Verdict(False, "there is no service portainer yet")
         return
     mount = _mount(service, "/data")
     right = mount.get("Type") == "volume" and mount.get("Source") == "portainer_data"
-    yield Verdict(right and _driver(mount) == "local", _words(mount, "/data"))
-    yield look.holds(checks.pinned("portainer", "manager1"))
-    yield look.holds(checks.running("portainer", 1, on="manager1"))
+    yield Verdict(right and _driver(mount) == "local", _describe(mount, "/data"))
+    yield inspector.holds(checks.pinned("portainer", "manager1"))
+    yield inspector.holds(checks.running("portainer", 1, on="manager1"))
 
 
-def _what_portainer_may(look: Look) -> str:
-    service = look.service("portainer")
+def _what_portainer_may(inspector: Inspector) -> str:
+    service = inspector.service("portainer")
     if service is None:
         return "docker service create --name portainer, with one --mount and one --constraint."
-    if not look.holds(checks.pinned("portainer", "manager1")):
+    if not inspector.holds(checks.pinned("portainer", "manager1")):
         return (
             "Nothing keeps its task on manager1. docker service update --constraint-add, with node.hostname."
         )
-    return f"Its constraint is right. As to the mount: {_words(_mount(service, '/data'), '/data')}."
+    return f"Its constraint is right. As to the mount: {_describe(_mount(service, '/data'), '/data')}."
 
 
-def _two_mounts(look: Look) -> Iterator[Verdict]:
-    service = look.service("scratch")
+def _two_mounts(inspector: Inspector) -> Iterator[Verdict]:
+    service = inspector.service("scratch")
     if service is None:
         yield Verdict(False, "there is no service scratch yet")
         return
     shared, cache = _mount(service, "/shared"), _mount(service, "/cache")
     bound = shared.get("Type") == "bind" and shared["Source"].rstrip("/") == "/lab"
-    yield Verdict(bound, _words(shared, "/shared"))
+    yield Verdict(bound, _describe(shared, "/shared"))
     if bound:
         locked = bool(shared.get("ReadOnly"))
         yield Verdict(locked, f"/shared {'can only be read' if locked else 'can be written'}")
@@ -75,13 +75,13 @@ def _two_mounts(look: Look) -> Iterator[Verdict]:
         said = f"at most {size / _MEBIBYTE:g} MiB" if size else "as much as it likes"
         yield Verdict(size == 8 * _MEBIBYTE, f"/cache is memory, and takes {said}")
     else:
-        yield Verdict(False, _words(cache, "/cache"))
-    yield look.holds(checks.running("scratch", 1, on="worker2"))
+        yield Verdict(False, _describe(cache, "/cache"))
+    yield inspector.holds(checks.running("scratch", 1, on="worker2"))
 
 
-def _plugin_everywhere(look: Look) -> Iterator[Verdict]:
-    for node in look.snapshot.engines:
-        plugins = {entry["Name"].removesuffix(":latest"): entry for entry in look.plugins(node)}
+def _plugin_everywhere(inspector: Inspector) -> Iterator[Verdict]:
+    for node in inspector.snapshot.engines:
+        plugins = {entry["Name"].removesuffix(":latest"): entry for entry in inspector.plugins(node)}
         found = plugins.get("rclone")
         if found is None:
             has = f"only {', '.join(plugins)}" if plugins else "none"
@@ -96,8 +96,8 @@ def _plugin_everywhere(look: Look) -> Iterator[Verdict]:
             yield Verdict(True, f"{node} has rclone, and it is enabled")
 
 
-def _what_manager1_has(look: Look) -> str:
-    plugins = {entry["Name"]: entry["Enabled"] for entry in look.plugins("manager1")}
+def _what_manager1_has(inspector: Inspector) -> str:
+    plugins = {entry["Name"]: entry["Enabled"] for entry in inspector.plugins("manager1")}
     if "rclone:latest" in plugins:
         return (
             "It is there. docker plugin ls says whether it is enabled, docker plugin enable switches it on."
@@ -110,21 +110,21 @@ def _what_manager1_has(look: Look) -> str:
     return "The command for the workers is right for manager1 too; begin the cell with %%on manager1."
 
 
-def _diary_follows(look: Look) -> Iterator[Verdict]:
-    pages = (look.file(_PAGES) or "").splitlines()
+def _diary_follows(inspector: Inspector) -> Iterator[Verdict]:
+    pages = (inspector.file(_PAGES) or "").splitlines()
     if not pages:
         yield Verdict(False, f"there are no first pages in {_PAGES}: run the cell that saves them")
         return
-    service = look.service("diary")
+    service = inspector.service("diary")
     if service is None:
         yield Verdict(False, "there is no service diary: run the cells of this chapter from the top")
         return
-    runs = look.holds(checks.running("diary", 1))
+    runs = inspector.holds(checks.running("diary", 1))
     yield runs
     if not runs:
         return
-    node = next(task.node for task in look.tasks("diary"))
-    containers = look.containers_of("diary", node)
+    node = next(task.node for task in inspector.tasks("diary"))
+    containers = inspector.containers_of("diary", node)
     mounts = (
         [entry for entry in containers[0]["Mounts"] if entry["Destination"] == "/data"] if containers else []
     )
@@ -132,23 +132,24 @@ def _diary_follows(look: Look) -> Iterator[Verdict]:
     yield Verdict(driver == "rclone", f"the driver of what diary has at /data is {driver}")
     if driver != "rclone":
         return
-    yield _usable_everywhere(look, service, mounts[0]["Name"])
-    kept = look.run(node, f"docker exec {containers[0]['Id']} cat /data/diary").stdout.splitlines()
+    yield _usable_everywhere(inspector, service, mounts[0]["Name"])
+    kept = inspector.run(node, f"docker exec {containers[0]['Id']} cat /data/diary").stdout.splitlines()
     found = [line for line in pages if line in kept]
     yield Verdict(
         found == pages, f"of the {len(pages)} first pages, {len(found)} stand in the diary's /data/diary"
     )
 
 
-def _usable_everywhere(look: Look, service: Json, volume: str) -> Verdict:
+def _usable_everywhere(inspector: Inspector, service: Json, volume: str) -> Verdict:
     """Whether any node has the same volume for a task: the service names the driver, or each node has it."""
     if _driver(_mount(service, "/data")) == "rclone":
         return Verdict(True, "the service names the driver, so any node can use the volume")
     without = [
         node
-        for node in look.snapshot.engines
+        for node in inspector.snapshot.engines
         if not any(
-            entry["Name"] == volume and entry["Driver"].startswith("rclone") for entry in look.volumes(node)
+            entry["Name"] == volume and entry["Driver"].startswith("rclone")
+            for entry in inspector.volumes(node)
         )
     ]
     if without:
@@ -159,8 +160,8 @@ def _usable_everywhere(look: Look, service: Json, volume: str) -> Verdict:
     return Verdict(True, f"each node has the volume {volume}")
 
 
-def _where_the_diary_writes(look: Look) -> str:
-    service = look.service("diary")
+def _where_the_diary_writes(inspector: Inspector) -> str:
+    service = inspector.service("diary")
     if service and _driver(_mount(service, "/data")) == "rclone":
         return (
             "The service uses the driver already. Now the pages: a volume on manager1 with that remote, and "
@@ -190,9 +191,9 @@ EXERCISES = (
         hints=(
             "Write --mount twice, each with its type: bind for a folder of the node, tmpfs for memory.",
             "type=bind,source=/lab,target=/shared,readonly is the first. A tmpfs has a target and no source.",
-            lambda look: (
+            lambda inspector: (
                 "The service is there. To change it: docker service update with --mount-add (same target)."
-                if look.service("scratch")
+                if inspector.service("scratch")
                 else "Constrain it as the diary was: --constraint node.hostname==worker2."
             ),
         ),

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from labkit import checks
-from labkit.checks import Verdict
 from labkit.course.grading import Exercise
-from labkit.course.look import Look
+from labkit.course.inspector import Inspector
+from labkit.swarm import checks
+from labkit.swarm.checks import Verdict
 
 _BACKUP = "/lab/swarm.tgz"
 _SWARM_OF_THE_BACKUP = (  # the O of a node's certificate is the swarm's ID
@@ -13,86 +13,86 @@ _SWARM_OF_THE_BACKUP = (  # the O of a node's certificate is the swarm's ID
 )
 
 
-def _knows_web(look: Look) -> Verdict:
-    """The swarm's state has survived: a swarm that was made anew knows no services."""
-    service = look.snapshot.service("web")
+def _knows_web(inspector: Inspector) -> Verdict:
+    """The swarm's state has survived: a new swarm knows no services."""
+    service = inspector.snapshot.service("web")
     if service is None:
         return Verdict(False, "this swarm knows no service web: the old state is not in it")
     return Verdict(True, f"the swarm still knows the service web, with {service.replicas} replicas")
 
 
-def _is_of_the_backup(look: Look) -> Verdict:
-    manager = next(name for name, seen in look.snapshot.engines.items() if seen.manager)
-    same = look.swarm["ID"] in look.run(manager, _SWARM_OF_THE_BACKUP).stdout
+def _is_of_the_backup(inspector: Inspector) -> Verdict:
+    manager = next(name for name, seen in inspector.snapshot.engines.items() if seen.manager)
+    same = inspector.swarm["ID"] in inspector.run(manager, _SWARM_OF_THE_BACKUP).stdout
     return Verdict(same, f"it is {'' if same else 'not '}the swarm of the backup in {_BACKUP}")
 
 
-def _restored(look: Look) -> Iterator[Verdict]:
-    yield look.holds(checks.manager_status("manager1", "leader"))
-    yield _knows_web(look)
-    yield _is_of_the_backup(look)
-    yield look.holds(checks.nodes_ready(3))
+def _restored(inspector: Inspector) -> Iterator[Verdict]:
+    yield inspector.holds(checks.manager_status("manager1", "leader"))
+    yield _knows_web(inspector)
+    yield _is_of_the_backup(inspector)
+    yield inspector.holds(checks.nodes_ready(3))
 
 
-def _what_manager1_runs(look: Look) -> str:
-    if look.snapshot.engines["manager1"].swarm == "inactive":
+def _what_manager1_runs(inspector: Inspector) -> str:
+    if inspector.snapshot.engines["manager1"].swarm == "inactive":
         return (
             "manager1 is in no swarm. First tar -C /var/lib/docker -xf /lab/swarm.tgz, "
             "then docker swarm init with --force-new-cluster."
         )
-    if look.snapshot.quorum and not look.snapshot.service("web"):
+    if inspector.snapshot.quorum and not inspector.snapshot.service("web"):
         return "manager1 runs a new, empty swarm. Leave it with --force, extract the backup, init again."
     return "manager1 runs the restored swarm. The workers find it by themselves within some seconds."
 
 
-def _recovered(look: Look) -> Iterator[Verdict]:
-    yield look.holds(checks.manager_status("worker2", "leader"))
-    yield look.holds(checks.managers(1))
-    yield _is_of_the_backup(look)
-    yield _knows_web(look)
+def _recovered(inspector: Inspector) -> Iterator[Verdict]:
+    yield inspector.holds(checks.manager_status("worker2", "leader"))
+    yield inspector.holds(checks.managers(1))
+    yield _is_of_the_backup(inspector)
+    yield _knows_web(inspector)
 
 
-def _who_is_left(look: Look) -> str:
-    if look.snapshot.quorum:
+def _who_is_left(inspector: Inspector) -> str:
+    if inspector.snapshot.quorum:
         return "worker2 answers again. docker node ls on it shows who takes part."
-    others = [name for name, seen in look.snapshot.engines.items() if seen.container == "running"]
+    others = [name for name, seen in inspector.snapshot.engines.items() if seen.container == "running"]
     return f"{', '.join(others)} runs, and has one vote of three. Run it there: docker swarm init --help."
 
 
-def _replaced(look: Look) -> Iterator[Verdict]:
-    yield look.holds(checks.managers(3))
-    yield look.holds(checks.nodes_ready(3))
-    yield look.holds(checks.listed_once())
-    yield _is_of_the_backup(look)
-    yield _knows_web(look)
+def _replaced(inspector: Inspector) -> Iterator[Verdict]:
+    yield inspector.holds(checks.managers(3))
+    yield inspector.holds(checks.nodes_ready(3))
+    yield inspector.holds(checks.listed_once())
+    yield _is_of_the_backup(inspector)
+    yield _knows_web(inspector)
 
 
-def _what_is_missing(look: Look) -> str:
-    blank = [name for name, seen in look.snapshot.engines.items() if seen.swarm == "inactive"]
+def _what_is_missing(inspector: Inspector) -> str:
+    blank = [name for name, seen in inspector.snapshot.engines.items() if seen.swarm == "inactive"]
     if blank:
         return f"{', '.join(blank)}: in no swarm yet. Join as a manager, at the address worker2:2377."
-    down = [node.id for node in look.snapshot.nodes if node.status != "ready"]
+    down = [node.id for node in inspector.snapshot.nodes if node.status != "ready"]
     if down:
         return f"Entries of machines that are gone: {' '.join(down)}. Remove them by these IDs, on a manager."
-    workers = [node.name for node in look.snapshot.nodes if node.role == "worker"]
+    workers = [node.name for node in inspector.snapshot.nodes if node.role == "worker"]
     return f"Workers: {', '.join(workers)}. Promote them." if workers else "All is there: check again."
 
 
-def _unlocked(look: Look) -> Iterator[Verdict]:
-    locks = look.swarm["Spec"]["EncryptionConfig"]["AutoLockManagers"]
+def _unlocked(inspector: Inspector) -> Iterator[Verdict]:
+    locks = inspector.swarm["Spec"]["EncryptionConfig"]["AutoLockManagers"]
     yield Verdict(locks, f"autolock is {'on' if locks else 'off'}")
-    seen = look.snapshot.engines["manager1"]
+    seen = inspector.snapshot.engines["manager1"]
     if seen.swarm == "locked":
         yield Verdict(False, "manager1 is still locked")
         return
-    yield look.holds(checks.swarm_active("manager1"))
-    yield look.holds(checks.managers(3))
-    yield look.holds(checks.nodes_ready(3))
-    yield look.holds(checks.listed_once())
+    yield inspector.holds(checks.swarm_active("manager1"))
+    yield inspector.holds(checks.managers(3))
+    yield inspector.holds(checks.nodes_ready(3))
+    yield inspector.holds(checks.listed_once())
 
 
-def _where_the_key_is(look: Look) -> str:
-    open_ones = [name for name, seen in look.snapshot.engines.items() if seen.manager]
+def _where_the_key_is(inspector: Inspector) -> str:
+    open_ones = [name for name, seen in inspector.snapshot.engines.items() if seen.manager]
     return (
         f"{', '.join(open_ones)} know the key: docker swarm unlock-key there. On manager1, let "
         "docker swarm unlock read it: docker swarm unlock < FILE"

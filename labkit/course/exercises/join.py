@@ -2,47 +2,47 @@
 
 from collections.abc import Iterator
 
-from labkit import checks
-from labkit.checks import Verdict
 from labkit.course.grading import Exercise
-from labkit.course.look import Look
+from labkit.course.inspector import Inspector
+from labkit.swarm import checks
+from labkit.swarm.checks import Verdict
 
 
-def _saved_version(look: Look) -> Iterator[Verdict]:
-    saved = look.file("/lab/worker2-version")
+def _saved_version(inspector: Inspector) -> Iterator[Verdict]:
+    saved = inspector.file("/lab/worker2-version")
     if saved is None:
         yield Verdict(False, "there is no file /lab/worker2-version yet")
         return
-    worker = look.node("worker2")
+    worker = inspector.node("worker2")
     version = worker["Description"]["Engine"]["EngineVersion"] if worker else None
     yield Verdict(saved == version, f"/lab/worker2-version says '{saved}'; worker2 runs {version}")
 
 
-def _is_labelled(look: Look) -> Iterator[Verdict]:
-    yield look.holds(checks.label("worker2", "disk", "ssd"))
-    yield look.holds(checks.label_nowhere_else("worker2", "disk", "ssd"))
+def _is_labelled(inspector: Inspector) -> Iterator[Verdict]:
+    yield inspector.holds(checks.label("worker2", "disk", "ssd"))
+    yield inspector.holds(checks.label_nowhere_else("worker2", "disk", "ssd"))
 
 
-def _all_back(look: Look) -> Iterator[Verdict]:
-    yield look.holds(checks.nodes_ready(3))
-    yield look.holds(checks.listed_once())
-    yield look.holds(checks.role("worker1", "worker"))
-    yield from _is_labelled(look)
+def _all_back(inspector: Inspector) -> Iterator[Verdict]:
+    yield inspector.holds(checks.nodes_ready(3))
+    yield inspector.holds(checks.listed_once())
+    yield inspector.holds(checks.role("worker1", "worker"))
+    yield from _is_labelled(inspector)
 
 
-def _handed_over(look: Look) -> Iterator[Verdict]:
-    yield look.holds(checks.manager_status("worker1", "leader"))
-    yield look.holds(checks.managers(1))
-    yield look.holds(checks.role("manager1", "worker"))
-    yield look.holds(checks.nodes_ready(3))
-    yield look.holds(checks.listed_once())
-    oldest = min(look.manager.nodes(), key=lambda entry: str(entry["CreatedAt"]))
+def _handed_over(inspector: Inspector) -> Iterator[Verdict]:
+    yield inspector.holds(checks.manager_status("worker1", "leader"))
+    yield inspector.holds(checks.managers(1))
+    yield inspector.holds(checks.role("manager1", "worker"))
+    yield inspector.holds(checks.nodes_ready(3))
+    yield inspector.holds(checks.listed_once())
+    oldest = min(inspector.manager.nodes(), key=lambda entry: str(entry["CreatedAt"]))
     stayed = oldest["Description"]["Hostname"] == "manager1"
     yield Verdict(stayed, f"manager1 {'was' if stayed else 'was not'} in this swarm all the time")
 
 
-def _what_the_file_says(look: Look) -> str:
-    saved = look.file("/lab/worker2-version")
+def _what_the_file_says(inspector: Inspector) -> str:
+    saved = inspector.file("/lab/worker2-version")
     if saved is None:
         return (
             "There is no file yet. --format '{{.Description.Engine…}}' prints a field, > writes it to a file."
@@ -50,9 +50,11 @@ def _what_the_file_says(look: Look) -> str:
     return f"The file begins with '{saved[:30]}'. Let --format print that one field of worker2 and no more."
 
 
-def _which_labels_there_are(look: Look) -> str:
+def _which_labels_there_are(inspector: Inspector) -> str:
     told = [
-        f"{node.name} {key}={value}" for node in look.snapshot.nodes for key, value in node.labels.items()
+        f"{node.name} {key}={value}"
+        for node in inspector.snapshot.nodes
+        for key, value in node.labels.items()
     ]
     return (
         f"Labels now: {', '.join(told) or 'none'}. docker node update takes --label-add KEY=VALUE and "
@@ -60,16 +62,18 @@ def _which_labels_there_are(look: Look) -> str:
     )
 
 
-def _who_leads(look: Look) -> str:
-    leader = next((node.name for node in look.snapshot.nodes if node.manager_status == "leader"), "nobody")
-    managers = [node.name for node in look.snapshot.nodes if node.role == "manager"]
+def _who_leads(inspector: Inspector) -> str:
+    leader = next(
+        (node.name for node in inspector.snapshot.nodes if node.manager_status == "leader"), "nobody"
+    )
+    managers = [node.name for node in inspector.snapshot.nodes if node.role == "manager"]
     if managers == ["manager1"]:
         return "The swarm may never be without a manager. So first promote the one, then demote the other."
     return f"Managers: {', '.join(managers)}; {leader} leads. Demote on one that answers docker node ls."
 
 
-def _what_worker1_believes(look: Look) -> str:
-    believed = look.snapshot.engines["worker1"].swarm
+def _what_worker1_believes(inspector: Inspector) -> str:
+    believed = inspector.snapshot.engines["worker1"].swarm
     return f"worker1 itself believes that its swarm is {believed}. A node can be in one swarm only." + (
         " So it leaves first: docker swarm leave, on worker1." if believed == "active" else " Let it join."
     )

@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator
 
-from labkit import checks, explain
-from labkit.checks import Verdict
 from labkit.course.grading import Exercise
-from labkit.course.look import Look
-from labkit.model import Service
+from labkit.course.inspector import Inspector
+from labkit.swarm import checks, explain
+from labkit.swarm.checks import Verdict
+from labkit.swarm.model import Service
 
 _GIB = 2**30
 _HANGING = ("paused", "rollback_paused")
 
 
-def _exists(look: Look, name: str) -> tuple[Verdict, Service | None]:
-    found = look.snapshot.service(name)
+def _exists(inspector: Inspector, name: str) -> tuple[Verdict, Service | None]:
+    found = inspector.snapshot.service(name)
     return Verdict(found is not None, f"there is {'a' if found else 'no'} service {name}"), found
 
 
@@ -24,8 +24,8 @@ def _is_nginx(service: Service) -> Verdict:
     )
 
 
-def _shop(look: Look) -> Iterator[Verdict]:
-    there, shop = _exists(look, "shop")
+def _shop(inspector: Inspector) -> Iterator[Verdict]:
+    there, shop = _exists(inspector, "shop")
     yield there
     if shop is None:
         return
@@ -34,12 +34,12 @@ def _shop(look: Look) -> Iterator[Verdict]:
         yield Verdict(False, "shop is a global service: it has no number of replicas")
     else:
         yield Verdict(shop.replicas == 3, f"shop is to have {shop.replicas} replicas")
-    yield look.holds(checks.publishes("shop", 8090, 80, "ingress"))
-    yield look.holds(checks.running("shop", 3))
+    yield inspector.holds(checks.publishes("shop", 8090, 80, "ingress"))
+    yield inspector.holds(checks.running("shop", 3))
 
 
-def _agent(look: Look) -> Iterator[Verdict]:
-    there, agent = _exists(look, "agent")
+def _agent(inspector: Inspector) -> Iterator[Verdict]:
+    there, agent = _exists(inspector, "agent")
     yield there
     if agent is None:
         return
@@ -48,39 +48,39 @@ def _agent(look: Look) -> Iterator[Verdict]:
     yield Verdict(
         agent.replicas is None, f"agent {kind}" + ("" if agent.replicas is None else ": none for a new node")
     )
-    yield look.holds(checks.publishes("agent", 9100, 80, "host"))
-    places = {task.node for task in look.running("agent")}
-    without = [node.name for node in look.snapshot.nodes if node.name not in places]
+    yield inspector.holds(checks.publishes("agent", 9100, 80, "host"))
+    places = {task.node for task in inspector.running("agent")}
+    without = [node.name for node in inspector.snapshot.nodes if node.name not in places]
     yield Verdict(
         not without, f"no agent runs on {', '.join(without)}" if without else "every node has its agent"
     )
 
 
-def _without_a_dip(look: Look) -> Iterator[Verdict]:
-    there, web = _exists(look, "web")
+def _without_a_dip(inspector: Inspector) -> Iterator[Verdict]:
+    there, web = _exists(inspector, "web")
     yield there
     if web is None:
         return
-    yield look.holds(checks.running("web", 4, image="web:3"))
-    settings = (look.service("web") or {})["Spec"].get("UpdateConfig") or {}
+    yield inspector.holds(checks.running("web", 4, image="web:3"))
+    settings = (inspector.service("web") or {})["Spec"].get("UpdateConfig") or {}
     order, parallelism = settings.get("Order", "stop-first"), settings.get("Parallelism", 1)
     meaning = "the new task comes first" if order == "start-first" else "the old task goes first"
     yield Verdict(order == "start-first", f"updates of web are {order}: {meaning}")
     yield Verdict(parallelism == 1, f"updates of web take {parallelism or 'all tasks'} at a time")
-    gaps = [f"{slot}" for slot in sorted(_gaps(look))]
+    gaps = [f"{slot}" for slot in sorted(_gaps(inspector))]
     if gaps:
-        words = f"slot {', '.join(gaps)} was empty during the last update: go back to web:2 and try again"
-        yield Verdict(False, words)
+        text = f"slot {', '.join(gaps)} was empty during the last update: go back to web:2 and try again"
+        yield Verdict(False, text)
     else:
         yield Verdict(True, "no slot was empty during the last update")
 
 
-def _gaps(look: Look) -> Iterator[int]:
+def _gaps(inspector: Inspector) -> Iterator[int]:
     """The slots of `web` in which every earlier task was gone before the present one ran."""
-    for task in (task for task in look.tasks("web") if task.image == "web:3"):
+    for task in (task for task in inspector.tasks("web") if task.image == "web:3"):
         before = [
             other
-            for other in look.snapshot.tasks
+            for other in inspector.snapshot.tasks
             if other.service == "web" and other.slot == task.slot and not other.wanted
         ]
         # Not the youngest alone: an update that was called off leaves a younger one that never took over.
@@ -88,33 +88,33 @@ def _gaps(look: Look) -> Iterator[int]:
             yield task.slot
 
 
-def _back(look: Look) -> Iterator[Verdict]:
-    there, web = _exists(look, "web")
+def _back(inspector: Inspector) -> Iterator[Verdict]:
+    there, web = _exists(inspector, "web")
     yield there
     if web is None:
         return
     yield Verdict(web.image == "web:3", f"web is to run the image {web.image}")
     yield Verdict(web.update not in _HANGING, f"the last update of web is {web.update or 'yet to come'}")
-    yield look.holds(checks.running("web", 4, image="web:3"))
+    yield inspector.holds(checks.running("web", 4, image="web:3"))
 
 
-def _report(look: Look) -> Iterator[Verdict]:
-    there, report = _exists(look, "report")
+def _report(inspector: Inspector) -> Iterator[Verdict]:
+    there, report = _exists(inspector, "report")
     yield there
     if report is None:
         return
     asked = ", ".join(report.constraints) or "no constraint"
     bound = [text.replace(" ", "") for text in report.constraints] == ["node.labels.gpu==yes"]
     yield Verdict(bound, f"report asks for {asked}")
-    yield look.holds(checks.label("worker1", "gpu", "yes"))
-    yield look.holds(checks.label_nowhere_else("worker1", "gpu", "yes"))
+    yield inspector.holds(checks.label("worker1", "gpu", "yes"))
+    yield inspector.holds(checks.label_nowhere_else("worker1", "gpu", "yes"))
     reserved = f"{report.memory / 2**20:,.0f} MiB" if report.memory else "no memory"
     yield Verdict(60_000_000 <= report.memory <= 70_000_000, f"a task of report reserves {reserved}")
-    yield look.holds(checks.running("report", 1))
+    yield inspector.holds(checks.running("report", 1))
 
 
-def _how_shop_stands(look: Look) -> str:
-    shop = look.snapshot.service("shop")
+def _how_shop_stands(inspector: Inspector) -> str:
+    shop = inspector.snapshot.service("shop")
     if shop is None:
         return "There is no service shop: docker service create -d --name shop, with --replicas and -p."
     return (
@@ -123,38 +123,38 @@ def _how_shop_stands(look: Look) -> str:
     )
 
 
-def _how_agent_stands(look: Look) -> str:
-    agent = look.snapshot.service("agent")
+def _how_agent_stands(inspector: Inspector) -> str:
+    agent = inspector.snapshot.service("agent")
     if agent is None:
         return "There is no service agent: docker service create -d --name agent, with --mode and -p."
     return f"{_ordered(agent)}. The mode cannot be changed: remove agent and create it again."
 
 
 def _ordered(service: Service) -> str:
-    """What was ordered, in a few words."""
+    """What the service asks for, in brief."""
     kind = "one task on each node" if service.replicas is None else f"{service.replicas} replicas"
     ports = ", ".join(map(str, service.ports)) or "none"
     rules = f", only where {' and '.join(service.constraints)}" if service.constraints else ""
     return f"{service.name} is ordered as {kind} of {service.image}{rules}, ports: {ports}"
 
 
-def _what_report_waits_for(look: Look) -> str:
+def _what_report_waits_for(inspector: Inspector) -> str:
     return (
-        " ".join(explain.troubles(look.snapshot, "report"))
+        " ".join(explain.troubles(inspector.snapshot, "report"))
         or "Now docker service ps report shows where it runs."
     )
 
 
-def _how_web_stands(look: Look) -> str:
-    web = look.snapshot.service("web")
+def _how_web_stands(inspector: Inspector) -> str:
+    web = inspector.snapshot.service("web")
     if web is None:
         return "There is no service web any more: run the chapter's cells again, from the top."
     said = f"Its update is {web.update or 'yet to come'}; it is to run {web.image}."
     return f"{said} docker service rollback web undoes the last update, whatever it changed."
 
 
-def _how_updates_go(look: Look) -> str:
-    found = (look.service("web") or {}).get("Spec", {}).get("UpdateConfig") or {}
+def _how_updates_go(inspector: Inspector) -> str:
+    found = (inspector.service("web") or {}).get("Spec", {}).get("UpdateConfig") or {}
     order, parallelism = found.get("Order", "stop-first"), found.get("Parallelism", 1)
     return (
         f"Now updates of web are {order}, {parallelism} at a time. --update-order start-first and "

@@ -2,32 +2,32 @@
 
 from collections.abc import Iterator
 
-from labkit import checks
-from labkit.checks import Verdict
 from labkit.course.grading import Exercise
-from labkit.course.look import Look
+from labkit.course.inspector import Inspector
+from labkit.swarm import checks
+from labkit.swarm.checks import Verdict
 
 _TICKET_FILE = "/lab/ticket-node"
 
 
-def _survives(look: Look) -> Iterator[Verdict]:
-    service = look.snapshot.service("blog")
+def _survives(inspector: Inspector) -> Iterator[Verdict]:
+    service = inspector.snapshot.service("blog")
     if service is None:
         yield Verdict(False, "there is no service blog")
         return
     yield Verdict(service.image.endswith("web:1"), f"blog is made from the image {service.image}")
-    running = look.running("blog")
+    running = inspector.running("blog")
     yield Verdict(len(running) >= 2, f"blog runs {len(running)} tasks")
     places = sorted({task.node for task in running})
     yield Verdict(len(places) >= 2, f"blog runs on {', '.join(places) or 'no machine'}")
 
 
-def _found_ticket(look: Look) -> Iterator[Verdict]:
-    task = next(iter(look.running("ticket")), None)
+def _found_ticket(inspector: Inspector) -> Iterator[Verdict]:
+    task = next(iter(inspector.running("ticket")), None)
     if task is None:
         yield Verdict(False, "no task of ticket runs: run the cell that starts the service ticket first")
         return
-    saved = look.file(_TICKET_FILE)
+    saved = inspector.file(_TICKET_FILE)
     if saved is None:
         yield Verdict(False, f"there is no file {_TICKET_FILE} yet")
     elif saved == task.node:
@@ -38,17 +38,17 @@ def _found_ticket(look: Look) -> Iterator[Verdict]:
         yield Verdict(False, f"{_TICKET_FILE} says '{saved}', which does not run the task")
 
 
-def _six_of_blog(look: Look) -> Iterator[Verdict]:
-    yield look.holds(checks.running("blog", 6))
+def _six_of_blog(inspector: Inspector) -> Iterator[Verdict]:
+    yield inspector.holds(checks.running("blog", 6))
 
 
-def _only_blog(look: Look) -> Iterator[Verdict]:
-    yield look.holds(checks.service_absent("nginx"))
-    yield from _six_of_blog(look)
+def _only_blog(inspector: Inspector) -> Iterator[Verdict]:
+    yield inspector.holds(checks.service_absent("nginx"))
+    yield from _six_of_blog(inspector)
 
 
-def _what_blog_lacks(look: Look) -> str:
-    service = look.snapshot.service("blog")
+def _what_blog_lacks(inspector: Inspector) -> str:
+    service = inspector.snapshot.service("blog")
     if service is None:
         return "There is no service blog yet: docker service create, with --name and --replicas, on manager1."
     if service.replicas == 1:
@@ -58,8 +58,8 @@ def _what_blog_lacks(look: Look) -> str:
     return "See where its tasks are: docker service ps blog. Machines are chosen for you if you name none."
 
 
-def _where_ticket_was(look: Look) -> str:
-    old = [task for task in look.snapshot.tasks if task.service == "ticket" and not task.wanted]
+def _where_ticket_was(inspector: Inspector) -> str:
+    old = [task for task in inspector.snapshot.tasks if task.service == "ticket" and not task.wanted]
     return (
         "ticket has had other tasks too. --filter desired-state=running leaves those that should run."
         if old
@@ -67,8 +67,8 @@ def _where_ticket_was(look: Look) -> str:
     )
 
 
-def _how_blog_counts(look: Look) -> str:
-    service = look.snapshot.service("blog")
+def _how_blog_counts(inspector: Inspector) -> str:
+    service = inspector.snapshot.service("blog")
     if service is None:
         return "There is no service blog any more: create it again, with six replicas."
     if service.replicas is None:
@@ -78,8 +78,8 @@ def _how_blog_counts(look: Look) -> str:
     return f"blog is ordered with {service.replicas} replicas. docker service scale blog=… changes that."
 
 
-def _what_is_left_of_nginx(look: Look) -> str:
-    service = look.snapshot.service("nginx")
+def _what_is_left_of_nginx(inspector: Inspector) -> str:
+    service = inspector.snapshot.service("nginx")
     if service is None:
         return "The service is gone. Is blog as it was? docker service ls shows it."
     return f"The order still stands: nginx with {service.replicas} replicas. Take back the order itself."

@@ -1,4 +1,4 @@
-"""The machine in a container of the computer's own Docker engine, without any capability."""
+"""The home of a VM in a container of the user's own Docker engine, without any capability."""
 
 import contextlib
 import io
@@ -10,10 +10,10 @@ import docker
 from docker.errors import APIError, NotFound
 from docker.types import LogConfig
 
-from labkit.engine.vm.monitor import Line
-from labkit.execution import Execution
-from labkit.topology import CACHE_LABEL, LAB_LABEL
-from labkit.tunnel import Stream
+from labkit.engine.vm.monitor import LINE_SECONDS, Line
+from labkit.topology.topology import CACHE_LABEL, LAB_LABEL
+from labkit.transport.attach import Execution, put_file
+from labkit.transport.tunnel import Stream
 
 T = TypeVar("T")
 
@@ -21,11 +21,11 @@ LABEL = "org.labkit.machine"
 _KVM = "/dev/kvm"
 _PORT = "2376/tcp"
 _STATE = "/state"
-_OVERHEAD_MIB = 1536  # QEMU itself, and the code that it translates where it emulates
+_OVERHEAD_MIB = 1536  # QEMU itself, and the code that it translates when emulating
 
 
 def with_kvm(run: Callable[[list[str]], T]) -> T:
-    """Run a container with /dev/kvm, or without devices where the engine's computer has none."""
+    """Run a container with /dev/kvm, or without devices if the engine's host doesn't have it."""
     try:
         return run([_KVM])
     except APIError as error:
@@ -35,7 +35,7 @@ def with_kvm(run: Callable[[list[str]], T]) -> T:
 
 
 def runs_on_kvm(client: docker.DockerClient, image: str) -> bool:
-    """Whether the engine's computer runs machines on KVM, tried with one that does nothing."""
+    """Whether the engine's host can run VMs with KVM, found out by running one that does nothing."""
 
     def attempt(devices: list[str]) -> bool:
         container = client.containers.create(
@@ -51,9 +51,9 @@ def runs_on_kvm(client: docker.DockerClient, image: str) -> bool:
 
 
 class Container:
-    """The home of a lab's machine that is a container; its state is a volume.
+    """The home of a lab's VM in a container; its state is a volume.
 
-    `client` is one of the computer's own engine, `image` the content tag of the image `machine`, which only
+    `client` belongs to the user's own engine; `image` is the content tag of the image `machine`, which only
     `launch` needs.
     """
 
@@ -85,7 +85,7 @@ class Container:
 
     def _start(self, memory: int, snapshots: Sequence[str], devices: list[str]) -> None:
         self.remove()
-        self._client.containers.run(  # type: ignore[call-overload]  # whose stubs do not know None there
+        self._client.containers.run(  # type: ignore[call-overload]  # its stubs don't allow None there
             self._image,
             ["machine", "/machine", _STATE, "0.0.0.0:2376", str(memory), *snapshots],
             entrypoint=["tini", "--"],
@@ -94,7 +94,7 @@ class Container:
             hostname="machine",
             labels={LAB_LABEL: self._lab, LABEL: "1"},
             volumes=[f"{self._volume}:{_STATE}"],
-            ports={_PORT: ("127.0.0.1", None)},  # of loopback, any free port
+            ports={_PORT: ("127.0.0.1", None)},  # any free port on loopback
             devices=devices,
             cap_drop=["ALL"],
             security_opt=["no-new-privileges:true"],
@@ -119,12 +119,7 @@ class Container:
             return file.read() if file else None
 
     def write(self, name: str, data: bytes) -> None:
-        archive = io.BytesIO()
-        with tarfile.open(fileobj=archive, mode="w") as tar:
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            tar.addfile(entry, io.BytesIO(data))
-        self._client.api.put_archive(self._name, _STATE, archive.getvalue())
+        put_file(self._client.containers.get(self._name), f"{_STATE}/{name}", data)
 
     def dial(self, name: str) -> Line:
         return _Netcat(self._client, self._name, f"{_STATE}/{name}")
@@ -143,7 +138,7 @@ class Container:
             return [self._name]
         return []
 
-    def forget(self) -> list[str]:
+    def delete_state(self) -> list[str]:
         with contextlib.suppress(NotFound):
             self._client.api.remove_volume(self._volume)
             return [self._volume]
@@ -151,10 +146,11 @@ class Container:
 
 
 class _Netcat:
-    """A connection to a Unix socket in the container, which ends there when it is closed here."""
+    """A connection to a Unix socket in the container; closing it here closes it there too."""
 
     def __init__(self, client: docker.DockerClient, container: str, path: str) -> None:
         self._process = Execution(client, container, ["nc", "-q", "0", "-U", path], stdin=True)
+        self._process.settimeout(LINE_SECONDS)
         self._reader = Stream(self._process).makefile("rb")
 
     def sendall(self, data: bytes) -> None:
@@ -164,6 +160,8 @@ class _Netcat:
         return self._reader.readline()
 
     def close(self) -> None:
-        self._process.close_stdin()
-        self._reader.read()  # until netcat has passed everything on and is gone
-        self._process.close()
+        try:
+            self._process.close_stdin()
+            self._reader.read()  # until netcat has forwarded everything and exited
+        finally:
+            self._process.close()

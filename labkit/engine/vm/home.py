@@ -1,4 +1,4 @@
-"""Where a virtual machine runs: what the two ways of running it have in common."""
+"""The home of a virtual machine: what the two ways of running it have in common."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,50 +6,50 @@ from typing import Protocol
 
 from labkit.engine.vm.monitor import Line
 
-FOLDER = Path(__file__).parents[2] / "images" / "vm"
-"""The image's folder; the script `machine` in it runs the machine in either home."""
+FOLDER = Path(__file__).parents[2] / "images" / "sources" / "vm"
+"""The image's folder; its script `machine` runs the VM in either home."""
 
 
 class Home(Protocol):
-    """The place of one lab's machine, and of the state that it keeps when it does not run.
+    """Where one lab's VM runs, and where its state is stored while it's stopped.
 
-    Files and sockets of the state are those of the script `images/vm/machine`.
+    The script `images/sources/vm/machine` defines the files and sockets of the state.
     """
 
     title: str
 
     @property
     def running(self) -> bool:
-        """Whether the machine runs."""
+        """Whether the VM is running."""
 
     @property
     def port(self) -> int:
-        """The port of this computer's loopback address at which the engine answers while it runs."""
+        """The port on the host's loopback address where the engine listens while the VM is running."""
 
     def launch(self, memory: int, snapshots: Sequence[str]) -> None:
-        """Start the machine with so many MiB; when it was ended well, from the first snapshot that it has."""
+        """Start the VM with `memory` MiB, from the first snapshot it has, if its last run ended cleanly."""
 
     def console(self, lines: int) -> list[str]:
-        """The last lines that the machine has said, also after it has ended."""
+        """The last lines on the VM's console, even after the VM has stopped."""
 
     def read(self, name: str) -> bytes | None:
-        """A file of the state; None where there is none."""
+        """Read a file of the state; None if it doesn't exist."""
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file of the state, which is there: the machine runs or has run."""
+        """Write a file of the state. The VM must be running, or have run."""
 
     def dial(self, name: str) -> Line:
-        """Connect to a socket of the state. Raises OSError when nothing listens."""
+        """Connect to a socket of the state. Raises OSError if nothing is listening."""
 
     def stop(self) -> None:
-        """End the machine as a power cut does. Twice is as good as once."""
+        """Stop the VM the way a power cut does. Idempotent."""
 
     @property
     def present(self) -> bool:
-        """Whether there is a machine, running or ended, to read the state of."""
+        """Whether there is a VM, running or stopped, whose state can be read."""
 
     def remove(self) -> list[str]:
-        """Remove what an ended machine leaves, all but its state; return what that was, in words."""
+        """Remove what a stopped VM left behind, except its state; describe what was removed."""
 
-    def forget(self) -> list[str]:
-        """Remove the state too; return where it was."""
+    def delete_state(self) -> list[str]:
+        """Remove the state too; return where it was stored."""

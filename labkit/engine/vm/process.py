@@ -1,5 +1,6 @@
-"""The machine as a process of this user on Linux: no Docker, no root. Needs QEMU 8 or newer."""
+"""The home of a VM as a process of this user on Linux: no Docker, no root. Needs QEMU 8 or newer."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -9,66 +10,64 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from labkit import baking, hint, images, system
-from labkit.deadline import Deadline
-from labkit.engine.machine import this_machine
+from labkit.engine.host_info import this_host
 from labkit.engine.vm.home import FOLDER
-from labkit.engine.vm.monitor import Line
-from labkit.errors import EngineUnsuitable
-from labkit.state import state_dir
+from labkit.engine.vm.monitor import LINE_SECONDS, Line
+from labkit.images import builder, vm_disk
+from labkit.util import background, command_hint, packages
+from labkit.util.deadline import Deadline
+from labkit.util.errors import EngineUnsuitable
+from labkit.util.paths import state_dir
 
-MINIMUM_QEMU = 8  # 7.2 crashes guests that are emulated on several CPUs
+MINIMUM_QEMU = 8  # 7.2 crashes emulated guests with several CPUs
 PROGRAMS = ("qemu-system-x86_64", "qemu-img")
 DISKS = ("kernel", "initrd", "system.qcow2", "data.qcow2", "id")
-"""All that machines start from; `id` holds its content tag."""
+"""The files that VMs start from; `id` holds their content tag."""
 
-_QEMU = f"QEMU {MINIMUM_QEMU} or newer, which Debian has since 13, Ubuntu since 24.04"
-_PACKAGES = ("qemu-system-x86", "qemu-utils")  # Debian's and Ubuntu's, with PROGRAMS
+_QEMU = f"QEMU {MINIMUM_QEMU} or newer: Debian 13, Ubuntu 24.04, or later"
+_PACKAGES = ("qemu-system-x86", "qemu-utils")  # of Debian and Ubuntu; they contain PROGRAMS
 _END_SECONDS = 10.0
 _LOOPBACK = "127.0.0.1"
 
-# Kept, because a collected Popen whose process still runs warns about it; ours outlives labkit on purpose.
-_children: list[subprocess.Popen[bytes]] = []
-
 
 def origin() -> Path | None:
-    """The folder with what machines start from: `LABKIT_MACHINE`, else labkit's own, else the image's."""
+    """The folder that VMs start from: `LABKIT_MACHINE`, otherwise labkit's own or the image's."""
     chosen = os.environ.get("LABKIT_MACHINE")
     places = [Path(chosen)] if chosen else [own_folder(), Path("/machine")]
     return next((place for place in places if version(place)), None)
 
 
 def own_folder() -> Path:
-    """Labkit's own folder with what machines start from: `labkit bundle load` puts it there."""
+    """Labkit's own folder that VMs start from; `labkit bundle load` creates it."""
     return state_dir() / "machine"
 
 
 def version(folder: Path) -> str:
-    """The content tag of what a folder has for machines to start from; empty unless all of it is there."""
-    whole = all((folder / name).is_file() for name in DISKS)
-    return (folder / "id").read_text().strip() if whole else ""
+    """The content tag of the DISKS in a folder; empty if any of them is missing."""
+    complete = all((folder / name).is_file() for name in DISKS)
+    return (folder / "id").read_text().strip() if complete else ""
 
 
 def obstacles() -> list[str]:
-    """What is missing here to run a machine; a line each, none when it can run."""
+    """What is missing to run a VM on this host, one line each; empty if nothing is."""
     return [*_without_qemu(), *_without_disks()]
 
 
 def remedy() -> str:
-    """What to do about the obstacles: commands to paste, or an exact instruction."""
+    """How to remove the obstacles: commands to paste, or an exact instruction."""
     steps = []
     if _without_qemu():
-        here, absent = this_machine(), not all(map(shutil.which, PROGRAMS))
+        here, absent = this_host(), not all(map(shutil.which, PROGRAMS))
         install = f"{'' if here.root else 'sudo '}apt-get install {' '.join(_PACKAGES)}"
         steps.append(f"{install}     ({_QEMU})" if absent and here.debian_like else f"install {_QEMU}")
     if _without_disks():
-        save = hint.command("bundle", "save", "FILE", "--engine", "vm")
-        steps.append(f"{hint.command('bundle', 'load', 'FILE')}     (a FILE of the same version: {save})")
+        save = command_hint.command("bundle", "save", "FILE", "--engine", "vm")
+        steps.append(f"{command_hint.command('bundle', 'load', 'FILE')}     (to create FILE: {save})")
     return "\n     ".join(steps)
 
 
 def require() -> None:
-    """Raise EngineUnsuitable, with what is missing, unless a machine can run here."""
+    """Raise EngineUnsuitable, with what is missing, unless a VM can run on this host."""
     if lacking := obstacles():
         raise EngineUnsuitable("a virtual machine cannot run here", evidence=lacking, next_step=remedy())
 
@@ -76,41 +75,37 @@ def require() -> None:
 def _without_qemu() -> list[str]:
     if absent := [f"{program:<20} not installed" for program in PROGRAMS if not shutil.which(program)]:
         return absent
-    here = _qemu_version()
+    version = subprocess.run([PROGRAMS[0], "--version"], capture_output=True, text=True, timeout=30).stdout
+    number = re.search(r"version (\d+)", version)
+    here = int(number[1]) if number else 0
     if here >= MINIMUM_QEMU:
         return []
-    return [f"{PROGRAMS[0]:<20} is version {here}; needed is {MINIMUM_QEMU} or newer"]
+    return [f"{PROGRAMS[0]:<20} is version {here}; labkit needs {MINIMUM_QEMU} or newer"]
 
 
 def _without_disks() -> list[str]:
     folder = origin()
     if folder is None:
-        return [f"{'its disks':<20} not here"]
-    wanted, here = images.content_tag(baking.NAME), version(folder)
-    return [] if here == wanted else [f"{'its disks':<20} are {here} in {folder}; needed is {wanted}"]
-
-
-def _qemu_version() -> int:
-    said = subprocess.run([PROGRAMS[0], "--version"], capture_output=True, text=True, timeout=30).stdout
-    number = re.search(r"version (\d+)", said)
-    return int(number[1]) if number else 0
+        return [f"{'its disks':<20} not found"]
+    wanted, here = builder.content_tag(vm_disk.NAME), version(folder)
+    return [] if here == wanted else [f"{'its disks':<20} in {folder} are {here}; labkit needs {wanted}"]
 
 
 def runs_on_kvm() -> bool:
-    """Whether this user's machines run on KVM here, tried with one that does nothing."""
+    """Whether this user can run VMs with KVM, found out by running one that does nothing."""
     script = ("sh", str(FOLDER / "runs-on-kvm"), str(origin()))
     return subprocess.run(script, stdin=subprocess.DEVNULL).returncode == 0
 
 
 def labs() -> list[str]:
-    """The labs whose machine is, or was and has not been removed, a process of this user."""
+    """The labs whose VM is a process of this user, running or stopped but not removed."""
     return [path.parent.name for path in sorted((state_dir() / "vm").glob("*/lock"))]
 
 
 def outdate() -> list[str]:
-    """Let every machine start anew next time; return the labs of those that run on with what they have open.
+    """Make every VM start fresh next time; return the labs whose VM is running, so it keeps its old disks.
 
-    What a machine keeps fits the very disks that it started from, not others of the same content tag.
+    A VM's state only fits the very disks that it started from, not others with the same content tag.
     """
     for state in kept():
         (state / "identity").unlink(missing_ok=True)
@@ -118,15 +113,15 @@ def outdate() -> list[str]:
 
 
 def kept() -> list[Path]:
-    """The folders of what machines here keep while they do not run."""
+    """The folders with the state of this user's VMs."""
     return sorted((state_dir() / "vm").glob("*/state"))
 
 
 class Process:
-    """The home of a lab's machine that is a process.
+    """The home of a lab's VM that is a process.
 
-    Its lock is held by QEMU itself, which inherits the open file: a process number may belong to another
-    process by now, a lock may not.
+    QEMU itself holds its lock, because it inherits the open file. Unlike a pid, a lock can't end up with
+    another process.
     """
 
     title = "a process of this user"
@@ -140,7 +135,7 @@ class Process:
     def running(self) -> bool:
         if not self.present:
             return False
-        import fcntl  # here, because Windows has none
+        import fcntl  # here because Windows doesn't have it
 
         with self._lock.open() as lock:
             try:
@@ -162,21 +157,14 @@ class Process:
             port = free.getsockname()[1]
         (self._folder / "port").write_text(str(port))
         arguments = (str(origin()), str(self._state), f"{_LOOPBACK}:{port}", str(memory), *snapshots)
-        with self._console.open("wb") as console, self._lock.open("w") as lock:
+        with self._lock.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            process = subprocess.Popen(
-                ("sh", str(FOLDER / "machine"), *arguments),
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=console,
-                pass_fds=[lock.fileno()],
-                start_new_session=True,  # a Ctrl-C in the terminal is not meant for the machine
-            )
-        _children.append(process)
-        (self._folder / "pid").write_text(str(process.pid))
+            command = ("sh", str(FOLDER / "machine"), *arguments)
+            pid = background.spawn_detached(command, self._console, pass_fds=[lock.fileno()])
+        (self._folder / "pid").write_text(str(pid))
 
     def console(self, lines: int) -> list[str]:
-        return system.tail(self._console, lines)
+        return packages.tail(self._console, lines)
 
     def read(self, name: str) -> bytes | None:
         try:
@@ -192,13 +180,17 @@ class Process:
 
     def stop(self) -> None:
         for ask in (signal.SIGTERM, signal.SIGKILL):
-            if self.running:
-                os.kill(int((self._folder / "pid").read_text()), ask)
+            with contextlib.suppress(ProcessLookupError):  # it has just exited by itself
+                if self.running:
+                    os.kill(int((self._folder / "pid").read_text()), ask)
             for _ in Deadline(_END_SECONDS).attempts(every=0.05):
                 if not self.running:
-                    break
-        for child in _children:
-            child.poll()  # reaps it, when this very process started it
+                    return
+        raise EngineUnsuitable(
+            f"the virtual machine of lab '{self._folder.name}' could not be stopped",
+            evidence=[f"its process {(self._folder / 'pid').read_text()} is still running after SIGKILL"],
+            next_step="its disk may be hanging: check the system log, then try again",
+        )
 
     @property
     def present(self) -> bool:
@@ -211,7 +203,7 @@ class Process:
             file.unlink(missing_ok=True)
         return [f"virtual machine of lab '{self._folder.name}'"]
 
-    def forget(self) -> list[str]:
+    def delete_state(self) -> list[str]:
         if not self._folder.exists():
             return []
         shutil.rmtree(self._folder)
@@ -223,9 +215,10 @@ class _Socket:
 
     def __init__(self, folder: Path, name: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(LINE_SECONDS)
         at = os.open(folder, os.O_PATH)
         try:
-            self._socket.connect(f"/proc/self/fd/{at}/{name}")  # the path itself may be too long: 108 bytes
+            self._socket.connect(f"/proc/self/fd/{at}/{name}")  # the full path may exceed 108 bytes
         finally:
             os.close(at)
         self._reader = self._socket.makefile("rb")

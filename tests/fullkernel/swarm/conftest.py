@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from labkit import Lab
-from labkit.console import Story
+from labkit.util.console import ProgressReporter
 from tests.fullkernel.swarm import services
 
 
 @pytest.fixture(scope="package")
 def _shared_lab(full_lab: Lab) -> Iterator[Lab]:
-    yield full_lab.up(swarm=True, story=Story(quiet=True))
+    yield full_lab.up(swarm=True, reporter=ProgressReporter(quiet=True))
     full_lab.down()
 
 

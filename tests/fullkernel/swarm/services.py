@@ -1,10 +1,10 @@
 """Services as these tests run them, and requests to them from outside the swarm."""
 
 from labkit import Lab, checks, load
-from labkit.checks import Verdict
-from labkit.model import Snapshot
-from labkit.node import Node
-from labkit.traffic import Answer
+from labkit.cluster.node import Node
+from labkit.observe.traffic.answers import Answer
+from labkit.swarm.checks import Verdict
+from labkit.swarm.model import Snapshot
 from tests.helpers import eventually
 
 TELL = "--env NODE={{.Node.Hostname}} --env SLOT={{.Task.Slot}}"

@@ -6,10 +6,10 @@ from collections import Counter
 import pytest
 
 from labkit import Lab, checks, plots
-from labkit.checks import Verdict
-from labkit.load import Load
-from labkit.model import Snapshot, Task
-from labkit.traffic import Answer
+from labkit.observe.traffic.answers import Answer
+from labkit.observe.traffic.load import Load
+from labkit.swarm.checks import Verdict
+from labkit.swarm.model import Snapshot, Task
 from tests.fullkernel.swarm.services import HEALTH, PATIENCE, TELL, ask, container, deploy, on
 from tests.helpers import eventually
 from tests.pictures import texts

@@ -1,0 +1,228 @@
+"""The grammar of the command line: which commands there are, and what they take.
+
+`run` of the parsed options names the function that does it, as `module.function` below `labkit.cli`.
+"""
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import labkit
+from labkit.util import command_hint
+
+Add = Callable[[str, str | None, str], argparse.ArgumentParser]
+"""Adds a command by its name, the function that runs it, and a summary."""
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Parse a command line. What follows `test`, or `--`, is another program's and stays as it is."""
+    parser = make()
+    ours, dashes, theirs = arguments, [], []
+    if arguments[:1] == ["test"] and not {"-h", "--help"} & set(arguments):
+        known = argparse.ArgumentParser(add_help=False, allow_abbrev=False, parents=[common()])
+        known.add_argument("--full-kernel", action="store_true")
+        known.add_argument("--all", action="store_true")
+        options, pytest = known.parse_known_args(arguments[1:])
+        options.run, options.pytest = "setup_commands.test", pytest
+    else:
+        if "--" in arguments:
+            at = arguments.index("--")
+            ours, dashes, theirs = arguments[:at], arguments[at : at + 1], arguments[at + 1 :]
+        options = parser.parse_args(ours)
+    options.lab, options.engine = getattr(options, "lab", None), getattr(options, "engine", None)
+    if options.run == "lab_commands.execute":
+        options.command += theirs
+        if not options.command:
+            parser.error("exec: which COMMAND?   labkit exec NODE -- COMMAND")
+    elif options.run == "setup_commands.images" and options.wanted and options.action != "preload":
+        parser.error(f"images {options.action}: only preload takes names")
+    elif dashes:
+        parser.error(f"unrecognized arguments: {' '.join(dashes + theirs)}")
+    return options
+
+
+def common() -> argparse.ArgumentParser:
+    """The options that every command takes."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--lab", metavar="NAME", default=argparse.SUPPRESS, help="which lab (swarm-lab)")
+    common.add_argument(
+        "--engine",
+        choices=command_hint.ENGINE_KINDS,
+        default=argparse.SUPPRESS,
+        help="what carries the nodes: this machine's Docker, or a virtual machine with a full kernel",
+    )
+    return common
+
+
+def make() -> argparse.ArgumentParser:
+    """The parser with all commands."""
+    shared = common()
+    parser = argparse.ArgumentParser(
+        prog="labkit", description="Swarm Lab: a real three-node Docker swarm to learn on.", parents=[shared]
+    )
+    parser.add_argument("--version", action="version", version=f"labkit {labkit.__version__}")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+
+    def command(name: str, run: str | None, summary: str) -> argparse.ArgumentParser:
+        made = subparsers.add_parser(name, help=summary, description=summary, parents=[shared])
+        made.set_defaults(run=run)
+        return made
+
+    _add_lab_commands(command)
+    _add_course_commands(command)
+    _add_setup_commands(command)
+    return parser
+
+
+def _add_lab_commands(command: Add) -> None:
+    start = command("start", "lab_commands.start", "set up everything, start the nodes, open JupyterLab")
+    start.add_argument("--no-browser", action="store_true", help="only print JupyterLab's URL")
+    start.add_argument("--port", type=int, default=8888, help="first port to try (8888)")
+    start.add_argument(
+        "--notebooks",
+        metavar="FOLDER",
+        type=Path,
+        help="work on copies in FOLDER; makes those that are missing",
+    )
+
+    up = command("up", "lab_commands.up", "start the nodes; again: bring back what is missing")
+    up.add_argument("--swarm", action="store_true", help="also form the swarm")
+    up.add_argument("--keep", action="store_true", help="leave a failed start as it is, to look at")
+
+    down = command("down", "lab_commands.down", "remove the lab: containers, networks, volumes")
+    down.add_argument("--all", action="store_true", help="every lab on this engine")
+    down.add_argument("--cache", action="store_true", help="also the images kept from Docker Hub")
+
+    status = command("status", "lab_commands.status", "show the nodes and their part in the swarm")
+    status.add_argument("--json", action="store_true")
+
+    doctor = command(
+        "doctor", "lab_commands.doctor", "try what this machine can do, and say what to do about the rest"
+    )
+    doctor.add_argument("--json", action="store_true")
+
+    execute = command("exec", "lab_commands.execute", "run a command on a node")
+    execute.add_argument("node", metavar="NODE")
+    execute.add_argument("command", nargs="*", metavar="COMMAND", help="put -- before it")
+
+    shell = command("shell", "lab_commands.shell", "open a terminal on a node")
+    shell.add_argument("node", metavar="NODE")
+
+    logs = command(
+        "logs", "lab_commands.logs", "print what a node's engine says, or the registry, or the storage"
+    )
+    logs.add_argument("node", metavar="NODE")
+    logs.add_argument("-n", "--lines", type=int, help="only the last LINES")
+
+    command(
+        "reset",
+        "lab_commands.reset",
+        "bring the nodes back to bare engines: no swarm, no containers, nothing stored",
+    )
+
+
+def _add_course_commands(command: Add) -> None:
+    begin = command("begin", "course_commands.begin", "bring the lab to a chapter's starting state")
+    begin.add_argument("chapter", metavar="CHAPTER")
+    begin.add_argument("--yes", action="store_true", help="remove what you have made without asking")
+
+    practice = command(
+        "practice", "course_commands.practice", "begin a scenario of the exam, with hints; or list them"
+    )
+    practice.add_argument("scenario", nargs="?", default="", metavar="SCENARIO", help="such as pending-label")
+    practice.add_argument("--seed", type=int, help="the same number gives the same case again")
+    practice.add_argument("--yes", action="store_true", help="remove what you have made without asking")
+
+    exam = command(
+        "exam", "course_commands.exam", "start an exam, go on to its next scenario, or tell how it stands"
+    )
+    exam.add_argument("action", nargs="?", choices=("start", "next", "status"), default="start")
+    exam.add_argument("--minutes", type=float, default=60, help="how long it takes (60)")
+    exam.add_argument("--count", type=int, default=5, help="how many scenarios it has (5)")
+    exam.add_argument("--seed", type=int, help="the same number gives the same exam again")
+    exam.add_argument("--yes", action="store_true", help="remove what you have made without asking")
+
+    check = command("check", "course_commands.check", "grade an exercise by looking at the swarm")
+    check.add_argument(
+        "exercise",
+        nargs="?",
+        default="",
+        metavar="EXERCISE",
+        help="such as create.1 (the scenario that runs)",
+    )
+
+    hint = command("hint", "course_commands.next_hint", "print the next hint to an exercise")
+    hint.add_argument("exercise", metavar="EXERCISE")
+
+    explain = command(
+        "explain", "course_commands.explain", "say in plain words how a service or a node stands"
+    )
+    explain.add_argument("name", metavar="SERVICE|NODE")
+
+    progress = command("progress", "course_commands.progress", "show which exercises you have solved")
+    form = progress.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true")
+    form.add_argument("--html", metavar="FILE", type=Path, help="write one HTML page")
+    form.add_argument("--export", metavar="FILE", type=Path, help="write it to FILE, for another machine")
+    form.add_argument(
+        "--import", metavar="FILE", type=Path, dest="load", help="add what another machine has exported"
+    )
+
+
+def _add_setup_commands(command: Add) -> None:
+    images = command("images", "setup_commands.images", "list, build, remove or preload the lab's images")
+    images.add_argument("action", nargs="?", choices=("ls", "build", "rm", "preload"), default="ls")
+    images.add_argument(
+        "wanted",
+        nargs="*",
+        metavar="IMAGE|CHAPTER",
+        help="what preload brings to the nodes (the course's own)",
+    )
+
+    bundle = command("bundle", None, "save or load all that a machine without network needs, as one file")
+    actions = bundle.add_subparsers(required=True, metavar="ACTION")
+    says = "write FILE: the project, its Python packages, its images (--engine vm: the machine too)"
+    save = actions.add_parser("save", help=says, description=says, parents=[common()])
+    save.add_argument("file", metavar="FILE", type=Path)
+    save.add_argument(
+        "--python", metavar="X.Y", action="append", default=[], type=_python, help="also for this Python"
+    )
+    save.set_defaults(run="setup_commands.bundle_save")
+    says = "check FILE, then load its images, or where there is no Docker its virtual machine"
+    load = actions.add_parser("load", help=says, description=says, parents=[common()])
+    load.add_argument("file", metavar="FILE", type=Path)
+    load.set_defaults(run="setup_commands.bundle_load")
+
+    engine = command("engine", "setup_commands.engine", "stop the Docker engine, if labkit started it")
+    engine.add_argument("action", choices=("stop",))
+
+    support = command(
+        "support", "support.pack", "pack versions, states, and logs, without secrets, for a bug report"
+    )
+    support.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        type=Path,
+        help="the archive to write (swarm-lab-support-DATE.tar.gz)",
+    )
+
+    completion = command("completion", "completion.show", "print completions for your shell")
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"))
+    bash, zsh, fish = (command_hint.command("completion", shell) for shell in ("bash", "zsh", "fish"))
+    completion.epilog = (
+        f'Add to ~/.bashrc: eval "$({bash})". To ~/.zshrc, below compinit: eval "$({zsh})". '
+        f"To config.fish: {fish} | source."
+    )
+
+    test = command("test", "setup_commands.test", "run all tests; arguments go to pytest")
+    test.add_argument("--full-kernel", action="store_true", help="only the tests that need a full kernel")
+    test.add_argument("--all", action="store_true", help="the slow tests too")
+    test.add_argument("pytest", nargs=argparse.REMAINDER, metavar="PYTEST_ARGUMENT")
+
+
+def _python(text: str) -> str:
+    if not re.fullmatch(r"3\.\d+", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a version of Python such as 3.12")
+    return text

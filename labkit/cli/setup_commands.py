@@ -1,0 +1,56 @@
+"""The commands that set a computer up: images, bundles, the engine in the background, the tests."""
+
+import argparse
+
+from labkit.bundle.load import load
+from labkit.bundle.save import save
+from labkit.cli import testing
+from labkit.cli.consent import provide_own_engine
+from labkit.cli.lab_commands import cluster_of
+from labkit.course import chapters
+from labkit.engine import daemon
+from labkit.images import builder, catalog
+from labkit.topology import topology
+from labkit.util.console import ProgressReporter, table
+
+
+def images(options: argparse.Namespace) -> int:
+    cluster = cluster_of(options)
+    if options.action == "preload":
+        cluster.pull(chapters.images(*options.wanted), ProgressReporter())
+    elif options.action == "build":
+        provide_own_engine()
+        builder.ensure_all(cluster.context.own_client(), topology.load().images, ProgressReporter())
+    elif options.action == "rm":
+        for tag in builder.remove_all(cluster.context.own_client()):
+            print(f"removed {tag}")
+    else:
+        rows = [
+            (image.tag, f"{image.size / 1e6:.0f} MB", image.origin, "" if image.current else "outdated")
+            for image in builder.installed(cluster.context.own_client())
+        ]
+        print(table(rows, ("IMAGE", "SIZE", "MADE FROM", "")))
+        print()
+        print(table(catalog.overview(), ("NODES PULL", "WHAT IT IS", "TAGS")))
+    return 0
+
+
+def bundle_save(options: argparse.Namespace) -> int:
+    provide_own_engine()
+    save(cluster_of(options).context, options.file, options.python)
+    return 0
+
+
+def bundle_load(options: argparse.Namespace) -> int:
+    load(cluster_of(options).context, options.file, provide_own_engine)
+    return 0
+
+
+def engine(_: argparse.Namespace) -> int:
+    daemon.stop(print)
+    return 0
+
+
+def test(options: argparse.Namespace) -> int:
+    provide_own_engine()
+    return testing.run(cluster_of(options).context, options.pytest, options.full_kernel, options.all)

@@ -1,0 +1,113 @@
+"""What `labkit status` shows, as data and as a table."""
+
+import contextlib
+from typing import Any
+
+from labkit.cluster import provision
+from labkit.cluster.cluster import Cluster
+from labkit.engine import doctor, vm_lifecycle
+from labkit.engine.selection import ERRORS
+from labkit.images import catalog
+from labkit.swarm.model import Snapshot
+from labkit.util import command_hint
+from labkit.util.console import table
+from labkit.util.errors import LabError, LabNotRunning
+
+Report = dict[str, Any]
+
+
+def report(lab: Cluster) -> Report:
+    """The lab's state with stable keys.
+
+    `lab`, `running` (whether every node is running), `engine` (the outer engine's address), `machine` (None,
+    or the lab's virtual machine: `home`, `accelerator`, `memory_mib`, `resumed`), `quorum` (None without a
+    manager), `nodes` (each with `name`, `container`, `image`, `address`, `swarm`, `role`, `availability`,
+    `status`, `manager_status`; None if there's no such value yet), `services` (each with `name`, `container`,
+    `image`, `address`), `cache` (what's kept when labs are removed), and `other_labs`.
+    """
+    try:
+        client = lab.context.client()
+        snapshot = lab.snapshot()
+        nodes = provision.node_entries(client, lab.name)
+        services = provision.service_entries(client, lab.name)
+        engine: Report = {"engine": lab.context.endpoint().url, "machine": vm_lifecycle.report(lab.context)}
+    except LabNotRunning:  # its virtual machine isn't running either
+        snapshot, nodes, services = Snapshot(engines={}), {}, {}
+        engine = {"engine": None, "machine": None}
+    return {
+        "lab": lab.name,
+        "running": bool(nodes) and all(entry["State"] == "running" for entry in nodes.values()),
+        **engine,
+        "quorum": snapshot.quorum,
+        "nodes": [_node(name, entry, snapshot) for name, entry in nodes.items()],
+        "services": [_container(name, entry) for name, entry in services.items()],
+        "cache": provision.kept(lab.context),
+        "other_labs": [name for name in provision.all_labs(lab.context) if name != lab.name],
+    }
+
+
+def render(report: Report) -> str:
+    """The report as a table."""
+    lines = []
+    if report["nodes"]:
+        header = ("NODE", "CONTAINER", "ADDRESS", "SWARM", "ROLE", "STATUS", "AVAILABILITY", "MANAGER STATUS")
+        keys = ("name", "container", "address", "swarm", "role", "status", "availability", "manager_status")
+        rows = [[node[key] or "–" for key in keys] for node in report["nodes"]]
+        vm = report["machine"]
+        home = f", in a virtual machine ({vm['home']}, {vm['accelerator']})" if vm else ""
+        lines += [f"Lab '{report['lab']}' on {report['engine']}{home}", table(rows, header)]
+        services = (f"{item['name']} {item['container']}" for item in report["services"])
+        lines.append(f"Services: {', '.join(services)}")
+    else:
+        up = command_hint.command("up", lab=report["lab"])
+        lines.append(f"Lab '{report['lab']}' is not running; to start it:  {up}")
+    if report["quorum"] is False:
+        lines.append("The managers have lost their quorum, so the swarm can be neither changed nor listed.")
+    if report["cache"]:
+        remove = command_hint.command("down", "--all", "--cache")
+        lines.append(f"Kept: {', '.join(report['cache'])}; to remove it:  {remove}")
+    if report["other_labs"]:
+        lines.append(f"Other labs: {', '.join(report['other_labs'])}")
+    return "\n".join(lines)
+
+
+def stand_ins(lab: Cluster) -> doctor.Probe:
+    """The line of `labkit doctor` that lists the stand-in images on the nodes."""
+    found: dict[str, str] = {}
+    nodes = lab.nodes
+    for node in nodes.values():
+        with contextlib.suppress(LabError, *ERRORS):  # a node that isn't running doesn't matter here
+            for image in node.api.images(filters={"label": catalog.STAND_IN_LABEL}):
+                found[image["Labels"][catalog.REFERENCE_LABEL]] = image["Labels"][catalog.STAND_IN_LABEL]
+    ok: bool | None = None
+    state, advice = "the lab is not running", ""
+    if found:
+        state = "; ".join(f"{name} is {really}" for name, really in sorted(found.items()))
+        advice = (
+            "nothing to do for the course; to get the real images, connect to the internet and pull again"
+        )
+    elif nodes:
+        ok, state = True, "none on the nodes"
+    return doctor.Probe("stand_ins", "Stand-in images", ok, state, "no chapter", advice)
+
+
+def _container(name: str, entry: dict[str, Any]) -> dict[str, Any]:
+    addresses = [network["IPAddress"] for network in entry["NetworkSettings"]["Networks"].values()]
+    return {
+        "name": name,
+        "container": entry["State"],
+        "image": entry["Image"],
+        "address": next(iter(addresses), None) or None,
+    }
+
+
+def _node(name: str, entry: dict[str, Any], snapshot: Snapshot) -> dict[str, Any]:
+    member = snapshot.node(name)
+    return {
+        **_container(name, entry),
+        "swarm": snapshot.engines[name].swarm if name in snapshot.engines else "unknown",
+        "role": member.role if member else None,
+        "availability": member.availability if member else None,
+        "status": member.status if member else None,
+        "manager_status": member.manager_status or None if member else None,
+    }

@@ -1,0 +1,100 @@
+"""A lab's containers and network as the topology file describes them, for testcontainers to make."""
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import docker
+from docker.types import EndpointConfig, IPAMConfig, IPAMPool, LogConfig
+from testcontainers.core.config import testcontainers_config
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.network import Network
+
+from labkit.topology.topology import Service, Topology
+
+_environment = threading.Lock()
+
+# Ryuk would remove the lab when the kernel or command that started it ends. Labels and `down` clean up.
+testcontainers_config.ryuk_disabled = True
+# Its own client, which `_unconnected` makes, must not log in to a registry. The setter would log a warning.
+testcontainers_config._docker_auth_config = None
+
+
+class LabContainer(DockerContainer):
+    """A container of the lab as the topology file describes it, without its health check.
+
+    `start_containers` asks once instead: probes that run for as long as the lab would cost too much.
+    """
+
+    def __init__(self, client: docker.DockerClient, topology: Topology, service: Service, image: str) -> None:
+        with _environment_kept():
+            super().__init__(image, name=service.container_name, docker_client_kw=_unconnected(client))
+        self.get_docker_client().client = client
+        for source, target, mode in service.volumes:
+            self.with_volume_mapping(source, target, mode)
+        for path in service.tmpfs:
+            self.with_tmpfs_mount(path)
+        if service.command:
+            self.with_command(list(service.command))
+        self.with_envs(**service.environment)
+        self.with_kwargs(
+            hostname=service.hostname,
+            labels=service.labels,
+            network=topology.network,
+            networking_config={
+                topology.network: EndpointConfig("1.41", ipv4_address=service.address, aliases=[service.name])
+            },
+            dns=list(service.dns),
+            cap_add=list(service.cap_add),
+            cap_drop=list(service.cap_drop),
+            security_opt=list(service.security_opt),
+            cgroupns=service.cgroup,
+            device_cgroup_rules=list(service.device_cgroup_rules),
+            mem_limit=service.memory,
+            pids_limit=service.pids_limit,
+            log_config=LogConfig(type=service.log_driver),
+        )
+
+
+class LabNetwork(Network):
+    """The lab's network as the topology file describes it."""
+
+    def __init__(self, client: docker.DockerClient, topology: Topology) -> None:
+        with _environment_kept():
+            super().__init__(
+                docker_client_kw=_unconnected(client),
+                docker_network_kw={
+                    "labels": topology.network_labels,
+                    "driver": "bridge",
+                    "ipam": IPAMConfig(pool_configs=[IPAMPool(subnet=str(topology.subnet))]),
+                },
+            )
+        self._docker.client = client
+        self.name = topology.network
+
+
+def _unconnected(client: docker.DockerClient) -> dict[str, Any]:
+    """Keep testcontainers' own client from asking anybody anything: `client` takes its place.
+
+    Neither the user's engine nor their certificates matter to a lab that is on another engine.
+    """
+    return {"version": client.api.api_version, "environment": {"DOCKER_HOST": "unix:///nowhere"}}
+
+
+@contextlib.contextmanager
+def _environment_kept() -> Iterator[None]:
+    """Take back the DOCKER_HOST that testcontainers exports for the engine that it finds by itself.
+
+    `DockerClient.__init__` in testcontainers 4.15 sets it for the whole process, child processes included.
+    """
+    with _environment:
+        before = os.environ.get("DOCKER_HOST")
+        try:
+            yield
+        finally:
+            if before is None:
+                os.environ.pop("DOCKER_HOST", None)
+            else:
+                os.environ["DOCKER_HOST"] = before

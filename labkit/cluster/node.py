@@ -1,0 +1,214 @@
+"""One node of the lab, a container with a Docker engine in it: run commands on it, stop and start it."""
+
+import threading
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import Literal
+
+import docker
+from docker.models.containers import Container
+
+from labkit.engine.selection import EngineContext
+from labkit.transport import tunnel
+from labkit.transport.attach import put_file
+from labkit.transport.commands import DEFAULT_TIMEOUT, Result, run_on, write_through
+from labkit.transport.tunnel import ANSWER_SECONDS, Answer, Lines, Tunnel
+from labkit.util.deadline import Deadline
+from labkit.util.errors import CommandFailed, LabNotRunning
+from labkit.util.parallel import in_parallel
+
+READY_TIMEOUT = 90.0
+_THAW_SECONDS = 10.0
+_CANNOT_INVOKE = 126  # the exit code of `docker exec` when its command does not start
+
+FaultState = Literal["stopped", "paused", "cut off"]
+
+# As if the cable were pulled: packets vanish, nobody is told. In the table `mangle`: in `filter`, engines put
+# rules of their own before others. It sees what a node forwards for its tasks too. Rules live as long as the
+# node's network: a node that starts has none.
+_CABLE = ("PREROUTING --in-interface eth0 --jump DROP", "POSTROUTING --out-interface eth0 --jump DROP")
+_CHECK_COMMANDS, CUT_COMMANDS, RECONNECT_COMMANDS = (
+    tuple(f"iptables --wait --table mangle --{action} {rule}" for rule in _CABLE)
+    for action in ("check", "append", "delete")
+)
+
+
+class Node:
+    """A node, found by its labels. It keeps no state of its own: the container is the truth.
+
+    Made by `Lab.node` and `Lab.nodes`.
+    """
+
+    def __init__(self, container_id: str, name: str, context: EngineContext) -> None:
+        self.container_id, self.name, self.context = container_id, name, context
+        self.lab = context.lab
+        self._local = threading.local()  # docker-py clients are not safe across threads
+        self._tunnel = Tunnel(context.thread_client, container_id)
+
+    def __repr__(self) -> str:
+        return f"<Node {self.name} of lab {self.lab}>"
+
+    @property
+    def client(self) -> docker.DockerClient:
+        """This thread's client of the outer engine."""
+        return self.context.thread_client()
+
+    @property
+    def container(self) -> Container:
+        """The node's container as it is now. Raises LabNotRunning when it is gone."""
+        try:
+            return self.client.containers.get(self.container_id)
+        except docker.errors.NotFound:
+            raise LabNotRunning(
+                f"{self.name} of lab '{self.lab}' is gone", next_step=self.hint("up")
+            ) from None
+
+    @property
+    def address(self) -> str:
+        """The node's fixed address on the lab's network, also while it is stopped."""
+        (network,) = self.container.attrs["NetworkSettings"]["Networks"].values()
+        return str(network["IPAMConfig"]["IPv4Address"])
+
+    def deadline(self, seconds: float) -> Deadline:
+        """A deadline `seconds` from now, or later where processors are emulated."""
+        return self.context.deadline(seconds)
+
+    def hint(self, *words: str) -> str:
+        """`labkit WORDS` for this node's lab, as its user would type it."""
+        return self.context.hint(*words)
+
+    def explained(self) -> AbstractContextManager[None]:
+        """Raise the reason why the node's engine does not answer, where its virtual machine is the reason."""
+        return self.context.explained()
+
+    @property
+    def api(self) -> docker.APIClient:
+        """A client of the engine inside the node, one per thread, through `docker system dial-stdio`."""
+        if not hasattr(self._local, "api"):
+            self._local.api = self._tunnel.open_api()
+        api: docker.APIClient = self._local.api
+        return api
+
+    def ask(self, *paths: str, timeout: float = ANSWER_SECONDS) -> list[Answer] | None:
+        """The answers of the node's engine to GET requests; None when one is missing. Safe across threads.
+
+        `timeout` in seconds bounds the wait for each.
+        """
+        try:
+            return [self._tunnel.get(path, timeout) for path in paths]
+        except tunnel.ERRORS:
+            return None
+
+    def follow(self, path: str) -> Lines:
+        """The lines of an answer without end of the node's engine. Raises one of tunnel.ERRORS."""
+        return self._tunnel.lines(path)
+
+    def run(
+        self,
+        command: str,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        check: bool = True,
+        quiet: bool = False,
+    ) -> Result:
+        """Run a shell command on the node; print its output as it comes unless `quiet`.
+
+        The shell is `bash -e`: the first command that fails ends it. Raises CommandFailed when it exits
+        with a code other than 0 (unless `check` is false), CommandTimedOut after `timeout` seconds,
+        LabNotRunning when the node does not run. An interrupt stops the command on the node too.
+        """
+        return run_on([self], command, timeout=timeout, check=check, sink=None if quiet else write_through)[0]
+
+    def wait_ready(self, timeout: float = READY_TIMEOUT) -> None:
+        """Wait until the node's engine answers. Raises CommandFailed or CommandTimedOut."""
+        deadline = self.deadline(timeout)
+        for _ in deadline.attempts():
+            try:
+                left = deadline.left / self.context.patience  # `run` is patient by itself
+                self.run("node-ready", timeout=max(1.0, left), quiet=True)
+                return
+            except CommandFailed as error:
+                # runc cannot enter a node that is only just mounting its cgroups.
+                if error.exit_code != _CANNOT_INVOKE:
+                    raise
+                refused = error
+        raise refused
+
+    def logs(self, lines: int | None = None) -> str:
+        """The node's own log (its engine's), the last `lines` of it or all."""
+        return self.container.logs(tail=lines if lines is not None else "all").decode(errors="replace")
+
+    def stop(self, timeout: int = 10) -> None:
+        """Shut the node down as a machine is shut down; after `timeout` seconds it loses power."""
+        self.container.stop(timeout=timeout)
+
+    def kill(self) -> None:
+        """Cut the node's power: no goodbye to the swarm."""
+        self.container.kill()
+
+    def start(self) -> None:
+        """Start a stopped node and wait until its engine answers."""
+        self.container.start()
+        self.wait_ready()
+
+    def schedule_wipe(self) -> None:
+        """Let the node come up as a bare engine with its images (the node image's entry point sees to it)."""
+        put_file(self.container, "/var/lib/docker/forget")
+
+    def pause(self) -> None:
+        """Freeze every process of the node."""
+        self.container.pause()
+
+    def unpause(self) -> None:
+        """Let a frozen node go on."""
+        for _ in self.deadline(_THAW_SECONDS).attempts():
+            try:
+                return self.container.unpause()
+            except docker.errors.APIError as error:
+                # Of a node whose last processes are only just freezing, runc says that it runs.
+                if "cannot resume a running process" not in str(error):
+                    raise
+                refused = error
+        raise refused
+
+    def cut_off(self) -> None:
+        """Cut the node off the network, as a pulled cable does: no packet goes in or out, nobody is told.
+
+        Commands still reach it, through the outer engine. Twice is as good as once; a restart ends it.
+        """
+        pairs = zip(_CHECK_COMMANDS, CUT_COMMANDS, strict=True)
+        self.run("\n".join(f"{check} 2>/dev/null || {cut}" for check, cut in pairs), quiet=True)
+
+    def reconnect(self) -> None:
+        """Join a node that was cut off to the network again; does nothing to others."""
+        pairs = zip(_CHECK_COMMANDS, RECONNECT_COMMANDS, strict=True)
+        loops = (f"while {check} 2>/dev/null; do {undo}; done" for check, undo in pairs)
+        self.run("\n".join(loops), quiet=True)
+
+    @property
+    def fault(self) -> FaultState | None:
+        """Which fault the node is under: `stopped` (killed too), `paused`, `cut off`, or None.
+
+        Costs a look at the container, and one command on a node that runs. Raises LabNotRunning when the
+        container is gone.
+        """
+        status = self.container.status
+        if status == "paused":
+            return "paused"
+        if status != "running":
+            return "stopped"
+        cut = self.run(" || ".join(_CHECK_COMMANDS), check=False, quiet=True).exit_code == 0
+        return "cut off" if cut else None
+
+
+def ask(
+    nodes: Iterable[Node], *paths: str, timeout: float = ANSWER_SECONDS
+) -> dict[str, list[Answer] | None]:
+    """Ask several nodes' engines the same at once; what each `Node.ask` returns, by the node's name."""
+    answers: dict[str, list[Answer] | None] = {}
+
+    def ask_one(node: Node) -> None:
+        answers[node.name] = node.ask(*paths, timeout=timeout)
+
+    in_parallel(ask_one, nodes)
+    return answers

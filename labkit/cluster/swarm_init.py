@@ -1,0 +1,169 @@
+"""Forms the lab's swarm from bare engines, and dissolves it to bare engines again."""
+
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import docker
+from docker.errors import APIError
+
+from labkit.cluster.node import Node
+from labkit.engine.selection import ERRORS
+from labkit.swarm import checks
+from labkit.swarm.parse import parse_snapshot
+from labkit.topology.topology import Service, Topology
+from labkit.util.errors import LabError, NotConverged
+from labkit.util.parallel import in_parallel
+
+_FORMED = "org.labkit.formed"  # a label of the swarms that labkit forms: their nodes then, as NAME:ROLE
+
+_PORT = 2377
+_READY_SECONDS = 60.0
+_BARE = "inactive"
+# A swarm, or plugins, beside which stand the folders storage and tmp.
+_HAS_MUCH = r"""
+cd /var/lib/docker
+[ -e swarm/docker-state.json ] || [ -n "$(ls -I storage -I tmp plugins)" ]
+"""
+
+# What learners add with `ip link`, and what they leave in /lab; the engine's own things go through its API.
+_TIDY = r"""
+for link in /sys/class/net/*; do
+    case ${link##*/} in
+        lo | eth* | docker* | veth* | br-*) ;;
+        *) ip link delete "${link##*/}" 2>/dev/null || : ;;  # the kernel's own tunnels cannot be deleted
+    esac
+done
+find /lab -mindepth 1 -delete
+"""
+
+
+def form(nodes: Mapping[str, Node], topology: Topology) -> None:
+    """Make one swarm of all nodes, in the roles of the topology; those in a swarm stay as they are.
+
+    Returns when every node is ready. Raises LabError when the first manager belongs to a swarm that it does
+    not manage, NotConverged when nodes are not ready within a minute.
+    """
+    services = sorted(topology.nodes, key=lambda service: service.role != "manager")
+    first = services[0]
+    tokens: Future[dict[str, str]] = Future()
+
+    def bring_in(service: Service) -> None:
+        if service is first:
+            lead_all()
+        else:
+            join(service)
+
+    def lead_all() -> None:
+        try:
+            tokens.set_result(_tokens(nodes[first.name], services))
+        except BaseException as error:  # the others wait for the tokens, whatever went wrong
+            tokens.set_exception(error)
+            raise
+
+    def join(service: Service) -> None:
+        api = nodes[service.name].api
+        if api.info()["Swarm"]["LocalNodeState"] == _BARE:
+            token = tokens.result()[service.role.capitalize()]
+            api.join_swarm([f"{first.address}:{_PORT}"], token, advertise_addr=service.address)
+
+    in_parallel(bring_in, services)
+    _wait_ready(nodes[first.name], len(services))  # now, because a node that cannot join tells why
+
+
+def formed_with(swarm: Mapping[str, Any]) -> dict[str, str] | None:
+    """The nodes of a swarm by role as labkit formed it; None for a swarm that somebody else made.
+
+    `swarm` is what `GET /swarm` tells.
+    """
+    formed = (swarm.get("Spec", {}).get("Labels") or {}).get(_FORMED)
+    return None if formed is None else dict(member.split(":") for member in formed.split())
+
+
+def lead(node: Node) -> None:
+    """Start a swarm on a node that is a bare engine."""
+    _init(node.api, node.address, {node.name: "manager"})
+
+
+def _init(api: docker.APIClient, address: str, members: Mapping[str, str]) -> None:
+    label = " ".join(f"{name}:{role}" for name, role in members.items())
+    api.init_swarm(advertise_addr=address, swarm_spec=api.create_swarm_spec(labels={_FORMED: label}))
+
+
+def _tokens(node: Node, services: Sequence[Service]) -> dict[str, str]:
+    """The swarm's join tokens by role; where the first node is a bare engine, it starts the swarm."""
+    first, api = services[0], node.api
+    swarm = api.info()["Swarm"]
+    if swarm["LocalNodeState"] == _BARE:
+        _init(api, first.address, {service.name: service.role for service in services})
+    elif not swarm["ControlAvailable"]:
+        raise LabError(
+            f"{first.name} is in a swarm that it does not manage",
+            next_step=f"{node.hint('reset')}, then {node.hint('up', '--swarm')}",
+        )
+    tokens: dict[str, str] = api.inspect_swarm()["JoinTokens"]
+    return tokens
+
+
+def _wait_ready(node: Node, count: int) -> None:
+    api, ready, missing = node.api, checks.nodes_ready(count), ""
+    deadline = node.deadline(_READY_SECONDS)
+    for _ in deadline.attempts(every=0.05):
+        try:
+            verdict = ready(parse_snapshot([], api.nodes(), [], []))
+        except APIError as error:
+            if not error.is_server_error():
+                raise
+            missing = str(error.explanation)  # while managers join, there may be no leader for a moment
+        else:
+            if verdict:
+                return
+            missing = str(verdict)
+    raise NotConverged(
+        f"the swarm is not complete after {deadline.seconds:g} s",
+        evidence=[missing],
+        next_step=node.hint("reset"),
+    )
+
+
+def schedule_wipes(nodes: Collection[Node]) -> None:
+    """Let every node that is in a swarm, has plugins, or does not run, be a bare engine at its next start.
+
+    Those that run lose power; start them afterwards. Nothing here waits for the swarm: an engine whose
+    managers have lost their quorum keeps each question for 20 s, and as long when it starts.
+    """
+
+    def mark(node: Node) -> None:
+        status = node.container.status
+        if status == "running" and node.run(_HAS_MUCH, check=False, quiet=True).exit_code:
+            return
+        node.schedule_wipe()
+        if status == "paused":
+            node.unpause()
+        if status in ("running", "paused"):
+            node.kill()
+
+    in_parallel(mark, nodes)
+
+
+def tidy(nodes: Collection[Node]) -> list[str]:
+    """Remove what was made on bare engines, images apart; return the names of nodes where that failed."""
+    failed: list[str] = []
+
+    def clean(node: Node) -> None:
+        try:
+            _clean(node)
+        except (LabError, *ERRORS):
+            failed.append(node.name)
+
+    in_parallel(clean, nodes)
+    return failed
+
+
+def _clean(node: Node) -> None:
+    api = node.api
+    for container in api.containers(all=True):
+        api.remove_container(container["Id"], v=True, force=True)
+    api.prune_networks()
+    api.prune_volumes(filters={"all": True})
+    node.run(_TIDY, quiet=True, timeout=20)

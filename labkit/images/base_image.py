@@ -1,0 +1,113 @@
+"""The base of the lab's images: Debian, pulled from a registry or built from a Debian mirror."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+from docker.errors import DockerException, ImageNotFound
+
+from labkit.util import packages
+from labkit.util.console import Say
+from labkit.util.errors import ImageUnavailable
+from labkit.util.paths import state_dir
+
+SUITE = "trixie"
+UPSTREAM = f"debian:{SUITE}-slim"
+IMAGE_LABEL = "org.labkit.image"
+ORIGIN_LABEL = "org.labkit.origin"
+
+
+def make(client: docker.DockerClient, tag: str, folder: Path, say: Say) -> None:
+    """Create the base image `tag`; `folder` holds the script that builds it from a mirror.
+
+    Raises ImageUnavailable if it can be neither pulled nor built.
+    """
+    pull_error = _pull(client, tag, say)
+    if pull_error is None:
+        return
+    say("no registry answers; building the base from a Debian mirror")
+    if not shutil.which("mmdebstrap"):
+        if not (shutil.which("apt-get") and os.geteuid() == 0):
+            raise ImageUnavailable(
+                f"{UPSTREAM} cannot be pulled, and mmdebstrap, which could build it, is not installed",
+                evidence=[pull_error],
+                next_step="sudo apt-get install mmdebstrap     (Debian, Ubuntu), or connect to a registry",
+            )
+        packages.apt_install(["mmdebstrap", "debian-archive-keyring"], say)
+    scratch = state_dir() / "build"
+    shutil.rmtree(scratch, ignore_errors=True)  # left by a killed build
+    scratch.mkdir(parents=True)
+    try:
+        archive = str(scratch / "base.tar")
+        _run([str(folder / "build-root"), SUITE, debian_mirror(), archive], scratch, pull_error, say)
+        repository, _, version = tag.partition(":")
+        client.api.import_image_from_file(
+            archive,
+            repository=repository,
+            tag=version,
+            changes=['CMD ["bash"]', f"LABEL {ORIGIN_LABEL}=mmdebstrap", f"LABEL {IMAGE_LABEL}=base"],
+        )
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def debian_mirror(sources: Path = Path("/etc/apt")) -> str:
+    """The host's Debian mirror, from its apt sources; Debian's own if it has none."""
+    for uri in _uris(sources):
+        if uri.startswith("http://") and uri.rstrip("/").endswith("/debian"):
+            return uri.rstrip("/")
+    return "http://deb.debian.org/debian"
+
+
+def _pull(client: docker.DockerClient, tag: str, say: Say) -> str | None:
+    """Pull the base and tag it; return None, or why it couldn't be pulled."""
+    try:
+        client.images.get(UPSTREAM).tag(tag)
+        return None
+    except ImageNotFound:
+        say(f"pulling {UPSTREAM}")
+    try:
+        client.images.pull(UPSTREAM).tag(tag)
+        client.images.remove(UPSTREAM)  # this tag wasn't there before
+    except (DockerException, OSError) as error:
+        return str(error)
+    return None
+
+
+def _run(command: list[str], scratch: Path, pull_error: str, say: Say) -> None:
+    """Run the script and show its `I:` lines; raise ImageUnavailable with its last lines if it fails."""
+    log: list[str] = []
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "TMPDIR": str(scratch)},
+    ) as process:
+        assert process.stdout
+        for line in process.stdout:
+            log.append(line.rstrip())
+            if line.startswith("I: "):
+                say(line[3:].rstrip())
+    if process.returncode:
+        raise ImageUnavailable(
+            f"{UPSTREAM} can be neither pulled nor built: `{' '.join(command)}` exited {process.returncode}",
+            evidence=[pull_error, *log[-10:]],
+            next_step="check the network and the mirror in /etc/apt, then run the command again",
+        )
+
+
+def _uris(folder: Path) -> Iterator[str]:
+    for file in (folder / "sources.list", *sorted((folder / "sources.list.d").glob("*.list"))):
+        for line in file.read_text().splitlines() if file.is_file() else ():
+            if line.startswith("deb "):
+                yield from (word for word in line.split() if "://" in word)
+    for file in sorted((folder / "sources.list.d").glob("*.sources")):
+        for stanza in file.read_text().split("\n\n"):  # the deb822 format: one stanza per source
+            fields = dict(line.split(":", 1) for line in stanza.splitlines() if line[:1].isalpha())
+            if fields.get("Enabled", "yes").strip() != "no":
+                yield from fields.get("URIs", "").split()

@@ -1,0 +1,217 @@
+"""Builds the lab's images under content tags, and saves, loads, lists, and removes them.
+
+A folder `labkit/images/sources/NAME` is one image, `labkit/NAME:<hash of the folder and its foundations>`. A
+changed folder gets a new tag and is built; an unchanged one costs one look-up. A Dockerfile names the images
+it's based on as defaults of its arguments: `ARG BASE=debian:trixie-slim`, `ARG NGINX=labkit/nginx`.
+
+Two images have no folder: `bank` is the image `registry` filled with what `images/catalog.py` lists, and
+`machine` is the image `vm` filled by `images/vm_disk.py`.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+from docker.errors import APIError, DockerException, ImageNotFound
+
+from labkit.images import base_image, catalog, dockerfile, vm_disk
+from labkit.images.base_image import IMAGE_LABEL, ORIGIN_LABEL, UPSTREAM
+from labkit.util import lock
+from labkit.util.console import ProgressReporter, Say
+from labkit.util.errors import ImageUnavailable
+
+FOLDER = Path(__file__).parent / "sources"
+
+_FOUNDATION = re.compile(
+    rf"^ARG (?P<argument>\w+)=(?:labkit/(?P<name>[\w-]+)|{re.escape(UPSTREAM)})$", re.MULTILINE
+)
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """An image of the lab in the outer engine.
+
+    `size` is in bytes; `origin` says where the base is from, `current` whether the tag matches its content.
+    """
+
+    tag: str
+    size: int
+    origin: str
+    current: bool
+
+
+def content_tag(name: str) -> str:
+    """The tag of image `name`, from the current content of its folder and its foundations."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in (FOLDER / name).rglob("*") if path.is_file()):
+        if path.parent.name == "__pycache__":  # pip compiles the modules that it installs
+            continue
+        digest.update(f"{path.relative_to(FOLDER)} {path.stat().st_mode & 0o100:o} ".encode())
+        digest.update(path.read_bytes())
+    if name == catalog.NAME:
+        digest.update(catalog.table().encode())
+    if name == vm_disk.NAME:
+        digest.update(vm_disk.recipe().encode())
+    if name == "base":
+        digest.update(UPSTREAM.encode())
+    for below in foundations(name).values():
+        digest.update(content_tag(below).encode())
+    return f"labkit/{name}:{digest.hexdigest()[:12]}"
+
+
+def content_tags(images: Iterable[str]) -> list[str]:
+    """The content tags of images such as `labkit/node`."""
+    return [content_tag(image.rpartition("/")[2]) for image in images]
+
+
+def foundations(name: str) -> dict[str, str]:
+    """The lab's images that image `name` is based on, by the arguments in its Dockerfile."""
+    if name == catalog.NAME:
+        return {folder: folder for folder in catalog.folders()}
+    if name == vm_disk.NAME:
+        return {image: image for image in ("vm", *vm_disk.CARRIED)}
+    file = FOLDER / name / "Dockerfile"
+    text = file.read_text() if file.exists() else ""  # the base doesn't have one
+    return {found["argument"]: found["name"] or "base" for found in _FOUNDATION.finditer(text)}
+
+
+def ensure(client: docker.DockerClient, name: str, say: Say) -> str:
+    """Return the content tag of image `name`, building the image if it doesn't exist.
+
+    Also moves the tag `labkit/NAME:latest`, which the topology file uses. Raises ImageUnavailable.
+    """
+    tag = content_tag(name)
+    if not has(client, tag):
+        with lock.hold("images", say=say):
+            try:
+                _make(client, name, say)
+            finally:
+                dockerfile.remove_stages(client)
+    if f"labkit/{name}:latest" not in client.images.get(tag).tags:  # tagging fails on a full disk
+        client.api.tag(tag, f"labkit/{name}", "latest")
+    return tag
+
+
+def ensure_all(
+    client: docker.DockerClient, images: Iterable[str], reporter: ProgressReporter
+) -> dict[str, str]:
+    """Ensure images such as `labkit/node`, a step each; return their content tags by name."""
+    return {image: ensure_step(client, image.rpartition("/")[2], reporter) for image in images}
+
+
+def ensure_step(client: docker.DockerClient, name: str, reporter: ProgressReporter) -> str:
+    """The same as `ensure`, reported as a step."""
+    with reporter.step(f"Image labkit/{name}") as step:
+        tag = ensure(client, name, step.note)
+        step.result = tag.rpartition(":")[2]
+    return tag
+
+
+def size(client: docker.DockerClient, tag: str) -> int:
+    """The size of an image in bytes, including what it shares with others."""
+    return int(client.images.get(tag).attrs["Size"])
+
+
+def save(client: docker.DockerClient, tags: Iterable[str]) -> Iterator[bytes]:
+    """The images with these tags as one archive, in chunks; it holds what they share only once.
+
+    Uses the engine's API, because docker-py's `save` takes a single image (7.1).
+    """
+    url = f"{client.api.base_url}/v{client.api.api_version}/images/get"
+    reply = client.api.get(url, params={"names": list(tags)}, stream=True, timeout=client.api.timeout)
+    if reply.status_code != 200:
+        raise _refused("save", reply.text)
+    yield from reply.iter_content(1 << 20)
+
+
+def load(client: docker.DockerClient, archive: Iterator[bytes]) -> None:
+    """Load the images of an archive, gzipped or not, with their tags. Raises ImageUnavailable."""
+    try:
+        client.images.load(archive)  # type: ignore[arg-type]  # requests sends it in chunks
+    except DockerException as error:
+        raise _refused("load", str(error)) from None
+
+
+def _refused(action: str, reason: str) -> ImageUnavailable:
+    return ImageUnavailable(
+        f"the Docker engine could not {action} the images",
+        evidence=[reason],
+        next_step="run the command again",
+    )
+
+
+def installed_tag(client: docker.DockerClient, name: str) -> str | None:
+    """The content tag of image `name` if the engine has it, otherwise None."""
+    tag = content_tag(name)
+    return tag if has(client, tag) else None
+
+
+def installed(client: docker.DockerClient) -> list[ImageInfo]:
+    """The lab's images in the outer engine, newest first."""
+    return [
+        ImageInfo(
+            tag=tag,
+            size=image.attrs["Size"],
+            origin=image.labels.get(ORIGIN_LABEL, UPSTREAM) if name == "base" else "",
+            current=tag == content_tag(name),
+        )
+        for image in client.images.list()
+        for tag in image.tags
+        if tag.startswith("labkit/") and not tag.endswith(":latest")
+        for name in [tag.partition("/")[2].partition(":")[0]]
+    ]
+
+
+def remove_all(client: docker.DockerClient) -> list[str]:
+    """Remove the lab's images that aren't in use; return their tags."""
+    tags = [tag for image in client.images.list() for tag in image.tags if tag.startswith("labkit/")]
+    return [tag for tag in tags if _remove(client, tag)]
+
+
+def _remove(client: docker.DockerClient, tag: str) -> bool:
+    try:
+        client.images.remove(tag)
+    except APIError:  # a container uses it
+        return False
+    return True
+
+
+def has(client: docker.DockerClient, tag: str) -> bool:
+    """Whether the outer engine has an image with this tag."""
+    try:
+        client.images.get(tag)
+    except ImageNotFound:
+        return False
+    return True
+
+
+def _make(client: docker.DockerClient, name: str, say: Say) -> str:
+    """Build image `name` and its foundations, as far as they're missing; return its content tag."""
+    tag = content_tag(name)
+    if has(client, tag):  # another command may have built it in the meantime
+        return tag
+    below = {argument: _make(client, other, say) for argument, other in foundations(name).items()}
+    say(f"building {tag}")
+    if name == "base":
+        base_image.make(client, tag, FOLDER / "base", say)
+    elif name == catalog.NAME:
+
+        def build(folder: str, target: str, arguments: dict[str, str], labels: dict[str, str]) -> None:
+            below = {argument: content_tag(other) for argument, other in foundations(folder).items()}
+            dockerfile.build(client, FOLDER / folder, target, {**below, **arguments}, labels, say)
+
+        catalog.fill(client, below["registry"], tag, build, say)
+    elif name == vm_disk.NAME:
+        carried = [below[image] for image in vm_disk.CARRIED]
+        vm_disk.build(client, below["vm"], below["node"], save(client, carried), tag, say)
+    else:
+        dockerfile.build(client, FOLDER / name, tag, below, {IMAGE_LABEL: name}, say)
+    # First: as long as the old image has this second tag, its own one can be removed even if it's in use.
+    client.api.tag(tag, f"labkit/{name}", "latest")
+    for image in client.images.list(name=f"labkit/{name}"):
+        for outdated in set(image.tags) - {tag, f"labkit/{name}:latest"}:
+            _remove(client, outdated)
+    return tag

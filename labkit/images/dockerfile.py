@@ -1,0 +1,77 @@
+"""Builds an image from a folder with a Dockerfile, using the engine's own builder."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import docker
+from docker.errors import BuildError, DockerException, NotFound
+
+from labkit.util.console import Say
+from labkit.util.errors import ImageUnavailable
+
+STAGE_LABEL = "org.labkit.build-stage"
+
+
+def build(
+    client: docker.DockerClient,
+    folder: Path,
+    tag: str,
+    arguments: Mapping[str, str],
+    labels: Mapping[str, str],
+    say: Say,
+) -> None:
+    """Build `folder` as `tag` with the Dockerfile's `arguments`. Raises ImageUnavailable with the last lines.
+
+    Stages labeled `org.labkit.build-stage` stay as a cache until `remove_stages`.
+    """
+    log: list[str] = []
+    try:
+        for event in client.api.build(
+            path=str(folder),
+            tag=tag,
+            buildargs=dict(arguments),
+            labels=dict(labels),
+            rm=True,
+            forcerm=True,
+            decode=True,
+            timeout=600,
+        ):
+            if "error" in event:
+                raise BuildError(event["error"], iter(()))
+            for line in event.get("stream", "").splitlines():
+                log.append(line)
+                if line.startswith("Step "):
+                    say(line if len(line) < 100 else f"{line[:98]} …")
+    except (DockerException, OSError) as error:
+        raise ImageUnavailable(
+            f"image {tag} could not be built",
+            evidence=[*log[-15:], str(error)],
+            next_step="fix what the last lines report, then run the command again",
+        ) from None
+
+
+@contextlib.contextmanager
+def filling(tag: str, clear: Callable[[], None]) -> Iterator[None]:
+    """Call `clear` before and after filling the image `tag`; turn engine errors into ImageUnavailable."""
+    clear()
+    try:
+        yield
+    except (DockerException, OSError) as error:
+        raise ImageUnavailable(
+            f"image {tag} could not be filled", evidence=[str(error)], next_step="run the command again"
+        ) from None
+    finally:
+        clear()
+
+
+def remove_containers(client: docker.DockerClient, *names: str) -> None:
+    """Remove containers, with their anonymous volumes, if they exist."""
+    for name in names:
+        with contextlib.suppress(NotFound):
+            client.api.remove_container(name, force=True, v=True)
+
+
+def remove_stages(client: docker.DockerClient) -> None:
+    """Remove the stages that only the builds needed."""
+    client.images.prune(filters={"dangling": True, "label": STAGE_LABEL})

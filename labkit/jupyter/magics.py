@@ -1,0 +1,108 @@
+"""`%%on NODE [NODE…]`: runs a cell as a shell script on nodes, and streams what they say.
+
+With `--unless EXERCISE` it holds a solution: it runs only while the exercise is not solved.
+"""
+
+import argparse
+import shlex
+import sys
+from typing import Any, NoReturn
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, cell_magic, magics_class
+from IPython.display import display
+
+from labkit.course import exercises, grading, progress
+from labkit.transport.commands import DEFAULT_TIMEOUT, Result, failure, run_on, write_through
+from labkit.util.errors import CommandInterrupted, WouldRemove
+from labkit.widgets import Begin
+from labkit.widgets.notebook import notebook_lab
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}\n{self.format_usage()}")
+
+
+_parser = _Parser(prog="%%on", add_help=False)
+_parser.add_argument("nodes", nargs="+", metavar="NODE")
+_parser.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT, metavar="SECONDS")
+_parser.add_argument("--unless", metavar="EXERCISE")
+
+
+@magics_class
+class OnMagics(Magics):
+    """The cell magic. It uses the notebook's `lab`, or the default one."""
+
+    @cell_magic
+    def on(self, line: str, cell: str) -> None:
+        """%%on NODE [NODE…] [--timeout SECONDS] [--unless EXERCISE]
+
+        Run the cell with `bash -e` on each node, on several at once. Output streams as it comes; the last
+        line says exit code and duration. A command that fails fails the cell. An interrupt, or the
+        deadline (120 s by default), stops the command on the node too. With `--unless` it runs only while
+        that exercise is not solved, and is recorded as a solution that was looked up.
+        """
+        arguments = _parser.parse_args(shlex.split(line))
+        lab = notebook_lab()
+        if arguments.unless:
+            if grading.grade(lab, arguments.unless, exercises.find(lab, arguments.unless), settle=0):
+                print(f"{arguments.unless} is solved already: the solution was not run.")
+                return
+            progress.of(lab).note("solution", arguments.unless)
+        nodes = [lab.node(name) for name in arguments.nodes]
+        sink = write_through if len(nodes) == 1 else _Prefixed(max(len(node.name) for node in nodes))
+        try:
+            results = run_on(nodes, cell, timeout=arguments.timeout, check=False, sink=sink)
+        except KeyboardInterrupt:
+            names = ", ".join(arguments.nodes)
+            raise CommandInterrupted(f"interrupted; the command was stopped on {names} too") from None
+        if isinstance(sink, _Prefixed):
+            sink.finish()
+        for result in results:
+            print(_status_line(result))
+        for result in results:
+            if result.exit_code:
+                raise failure(result)
+
+
+def register(shell: Any) -> None:
+    """Add the magic to an IPython shell, and a button for what needs a learner's consent."""
+    shell.register_magics(OnMagics)
+    shell.set_custom_exc((WouldRemove,), _offer_to_begin)
+
+
+def _offer_to_begin(shell: Any, kind: Any, error: WouldRemove, traceback: Any, tb_offset: Any = None) -> None:
+    """What IPython does with a WouldRemove: show it like other errors, with a button below."""
+    shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
+    display(Begin(notebook_lab(), error.begin))  # type: ignore[no-untyped-call]
+
+
+class _Prefixed:
+    """Prints several nodes' output by whole lines, each behind its node's name."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._left: dict[tuple[str, str], str] = {}
+
+    def __call__(self, node: str, stream: str, text: str) -> None:
+        *lines, rest = (self._left.get((node, stream), "") + text).split("\n")
+        self._left[node, stream] = rest
+        for line in lines:
+            self._print(node, stream, line)
+
+    def finish(self) -> None:
+        for (node, stream), rest in self._left.items():
+            if rest:
+                self._print(node, stream, rest)
+
+    def _print(self, node: str, stream: str, line: str) -> None:
+        print(
+            f"{node:<{self._width}} │ {line}",
+            file=sys.stderr if stream == "stderr" else sys.stdout,
+            flush=True,
+        )
+
+
+def _status_line(result: Result) -> str:
+    return f"└ {result.node} · exit {result.exit_code} · {result.duration:.1f} s"

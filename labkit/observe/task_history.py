@@ -1,0 +1,210 @@
+"""What a recording tells over time: the history of each task, and how many of a service ran. Pure."""
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from labkit.observe.recording import Event, Frame, Recording
+from labkit.swarm.model import Snapshot, Task
+
+_KINDS = {
+    "preparing": "preparing",
+    "starting": "starting",
+    "running": "running",
+    "complete": "ended",
+    "shutdown": "ended",
+    "remove": "ended",
+    "orphaned": "ended",
+    "failed": "failed",
+    "rejected": "failed",
+}  # of a task's state; before `preparing` a task waits
+_OVER = ("ended", "failed")
+_REPORTED = 1.0  # s; so late may managers know what happened on a node
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A time in a task's history; moments in seconds of the epoch.
+
+    `kind`: `waiting` (for a node, or for the task that it replaces), `preparing`, `starting`, `running`,
+    `stopping` (runs and has been told to stop), or `lost` (its node went off or out of touch, and the swarm
+    has not given it up yet).
+    """
+
+    kind: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class TaskHistory:
+    """What became of a task during a recording; `task` is as it was seen last.
+
+    `ending`: `ended`, `failed`, or empty while it exists.
+    """
+
+    task: Task
+    phases: tuple[Phase, ...]
+    ending: str
+
+    @property
+    def start(self) -> float:
+        """When it came up, or the recording's start."""
+        return self.phases[0].start
+
+    @property
+    def end(self) -> float:
+        """When it ended, or the recording's end."""
+        return self.phases[-1].end
+
+    @property
+    def runs(self) -> list[Phase]:
+        """The times in which it ran."""
+        return [phase for phase in self.phases if phase.kind in ("running", "stopping")]
+
+
+@dataclass(frozen=True)
+class Count:
+    """From `moment` on, so many tasks of a service ran and so many were desired."""
+
+    moment: float
+    running: int
+    desired: int
+
+
+def task_histories(recording: Recording) -> list[TaskHistory]:
+    """The tasks that existed during the recording, by service, slot and age.
+
+    Without those of services that were removed before: they only stop, and nobody knows their names any more.
+    """
+    names = {service.id: service.name for frame in recording for service in frame.snapshot.services}
+    turns: dict[str, list[tuple[float, str]]] = {}  # of each task: from when on it was of which kind
+    seen: dict[str, Task] = {}
+    outside = [event for event in recording.events if event.kind == "node_container"]
+    for before, frame in _known_frames(recording):
+        present = {task.id: task for task in _named(frame.snapshot.tasks, names)}
+        for gone in seen.keys() - present.keys():
+            if turns[gone][-1][1] not in _OVER:  # else the swarm has tidied its history
+                _turn(turns[gone], frame.moment, "ended")
+        for task in present.values():
+            kind, known = _kind(task, frame.snapshot), task.id in seen
+            since = turns[task.id][-1][0] if known else -math.inf
+            moment = _moment(task, kind, since, before, frame, outside)
+            if not known and before and before.moment <= task.created < moment:
+                turns[task.id] = [(task.created, "waiting")]
+            _turn(turns.setdefault(task.id, []), moment, kind)
+        seen.update(present)
+    found = [_history(seen[id], turns[id], recording.end) for id in seen]
+    return sorted(
+        (history for history in found if history),
+        key=lambda history: (history.task.service, history.task.slot, history.task.created),
+    )
+
+
+def counts(recording: Recording) -> dict[str, list[Count]]:
+    """Of each service, how many tasks ran and how many were desired, as steps in the order of time."""
+    desired: dict[str, dict[float, int]] = {}
+    for _, frame in _known_frames(recording):
+        for service in frame.snapshot.services:
+            wanted = service.replicas
+            if wanted is None:  # global mode: one task for each node that may run it
+                wanted = sum(task.service == service.name and task.wanted for task in frame.snapshot.tasks)
+            desired.setdefault(service.name, {})[frame.moment] = wanted
+        for name in desired.keys() - {service.name for service in frame.snapshot.services}:
+            desired[name][frame.moment] = 0  # it was removed
+    histories = task_histories(recording)
+    return {
+        name: _steps(
+            desired[name],
+            (run for history in histories if history.task.service == name for run in history.runs),
+            recording.end,
+        )
+        for name in sorted(desired)
+    }
+
+
+def blind(recording: Recording) -> list[tuple[float, float]]:
+    """The times in which nobody could tell what ran: no swarm, or managers without a quorum."""
+    found: list[tuple[float, float]] = []
+    for frame, after in itertools.pairwise([*recording, *list(recording)[-1:]]):
+        if not frame.snapshot.quorum:
+            start = found.pop()[0] if found and found[-1][1] == frame.moment else frame.moment
+            found.append((start, after.moment))
+    return found
+
+
+def _named(tasks: Iterable[Task], names: Mapping[str, str]) -> Iterator[Task]:
+    """The tasks of the services whose `names`, by ID, are known; one that was removed is told by its ID."""
+    for task in tasks:
+        if task.service in names:
+            yield replace(task, service=names[task.service])
+        elif task.service in names.values():
+            yield task
+
+
+def _known_frames(recording: Recording) -> Iterator[tuple[Frame | None, Frame]]:
+    """The frames, each with the one before, without those in which nobody could tell what ran."""
+    before = None
+    for frame in recording:
+        if frame.snapshot.quorum:
+            yield before, frame
+            before = frame
+
+
+def _kind(task: Task, snapshot: Snapshot) -> str:
+    kind = _KINDS.get(task.state, "waiting")
+    if kind in _OVER or not task.node:
+        return kind if kind in _OVER or task.desired_state != "shutdown" else "ended"
+    engine, node = snapshot.engines.get(task.node), snapshot.node(task.node)
+    stops = task.desired_state in ("shutdown", "remove")
+    if (engine and engine.container != "running") or (node and node.status == "down"):
+        return "ended" if stops else "lost"
+    return "stopping" if stops and kind == "running" else kind
+
+
+def _moment(
+    task: Task, kind: str, since: float, before: Frame | None, frame: Frame, outside: Sequence[Event]
+) -> float:
+    """When a task became of this kind, as far as one can tell; `since` when it is of the kind before."""
+    if before is None:
+        return frame.moment
+    if kind == "lost":  # its node's container reports that, before the frame that shows it
+        told = [event for event in outside if event.node == task.node and event.moment <= frame.moment]
+        return told[-1].moment if told and told[-1].is_loss else frame.moment
+    # Elsewhere a clock that differs from labkit's must not turn the order of things.
+    earliest = max(since, before.moment - _REPORTED)
+    return task.changed if earliest < task.changed <= frame.moment else frame.moment
+
+
+def _turn(turns: list[tuple[float, str]], moment: float, kind: str) -> None:
+    if not turns:
+        turns.append((moment, kind))
+    elif turns[-1][1] != kind:
+        turns.append((max(moment, turns[-1][0]), kind))
+
+
+def _history(task: Task, turns: list[tuple[float, str]], end: float) -> TaskHistory | None:
+    """The history of a task; None when it was over before the recording."""
+    phases = tuple(
+        Phase(kind, start, stop)
+        for (start, kind), (stop, _) in itertools.pairwise([*turns, (end, "")])
+        if kind not in _OVER
+    )
+    last = turns[-1][1]
+    return TaskHistory(task, phases, last if last in _OVER else "") if phases else None
+
+
+def _steps(desired: Mapping[float, int], runs: Iterable[Phase], end: float) -> list[Count]:
+    changes: dict[float, int] = dict.fromkeys(desired, 0)
+    for run in runs:
+        changes[run.start] = changes.get(run.start, 0) + 1
+        if run.end < end:  # what ends with the recording has not ended
+            changes[run.end] = changes.get(run.end, 0) - 1
+    steps: list[Count] = []
+    running, wanted = 0, next(iter(desired.values()))
+    for moment in sorted(changes):
+        running, wanted = running + changes[moment], desired.get(moment, wanted)
+        if not steps or (steps[-1].running, steps[-1].desired) != (running, wanted):
+            steps.append(Count(moment, running, wanted))
+    return steps

@@ -1,0 +1,191 @@
+"""Brings the published ports of nodes to the learner's browser, wherever the engine is.
+
+A listener on this machine's loopback address carries each connection, through the engine's exec, to the
+client outside the swarm, which connects to the node's port. So the browser sees what such a client sees:
+nothing, while the node is cut off.
+"""
+
+import contextlib
+import socket
+import threading
+from collections import Counter
+
+from labkit.cluster.cluster import Cluster
+from labkit.cluster.node import Node
+from labkit.engine.selection import ERRORS
+from labkit.observe.traffic import client_host
+from labkit.transport.attach import STDOUT, Execution
+from labkit.util.errors import LabError
+
+_LOOPBACK = "127.0.0.1"
+_CONNECT_SECONDS = 5
+_WAKE_SECONDS = 2.0  # after which the acceptor looks at the latest whether it is to end
+_RETRY_SECONDS = 0.1
+_CHUNK = 65536
+# The end of the input ends the sending side alone, so that a reply may still come; after that long it ends
+# all: a browser, or a Python, that is gone looks the same.
+_REPLY_SECONDS = 10
+_CONNECT = f"""
+exec 3<&0
+{{ cat <&3; exec >&-; sleep {_REPLY_SECONDS}; kill 0; }} | {{ nc -w {_CONNECT_SECONDS} $1 $2; kill 0; }}
+"""
+
+
+class PortForward:
+    """Carries connections from a free local port to a `port` of a node, until it is closed."""
+
+    def __init__(self, node: Node, port: int) -> None:
+        self.node, self.port = node, port
+        self._listener = socket.create_server((_LOOPBACK, 0))
+        self._listener.settimeout(_WAKE_SECONDS)
+        self._local_port: int = self._listener.getsockname()[1]
+        self._connections: set[_Connection] = set()
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._acceptor = threading.Thread(target=self._accept, name=f"labkit-forward-{port}", daemon=True)
+        self._acceptor.start()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else self.url
+        return f"<PortForward to port {self.port} of {self.node.name}: {state}>"
+
+    @property
+    def url(self) -> str:
+        """Where a browser on this machine finds the port, in HTTP."""
+        return f"http://{_LOOPBACK}:{self._local_port}/"
+
+    @property
+    def closed(self) -> bool:
+        return self._closing.is_set()
+
+    def close(self) -> None:
+        """End every connection and listen no more. Idempotent."""
+        with self._lock:
+            if self._closing.is_set():
+                return
+            self._closing.set()
+        address = _LOOPBACK, self._local_port
+        with contextlib.suppress(OSError), socket.create_connection(address, _WAKE_SECONDS):
+            pass  # wakes the acceptor: closing a socket in which another thread waits does not, everywhere
+        self._acceptor.join()
+        self._listener.close()
+        with self._lock:
+            connections = list(self._connections)
+        for connection in connections:
+            connection.close()
+        for connection in connections:
+            connection.join()
+
+    def __enter__(self) -> "PortForward":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _accept(self) -> None:
+        while not self._closing.is_set():
+            try:
+                browser, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            except OSError:  # that one has hung up, or too many files are open
+                self._closing.wait(_RETRY_SECONDS)
+                continue
+            self._carry(browser)
+
+    def _carry(self, browser: socket.socket) -> None:
+        connection = _Connection(self, browser)
+        try:
+            with self._lock:
+                if self.closed:
+                    return browser.close()
+                self._connections.add(connection)
+            connection.start()
+        except RuntimeError:  # too many threads
+            connection.drop()
+
+    def _ended(self, connection: "_Connection") -> None:
+        with self._lock:
+            self._connections.discard(connection)
+
+
+class _Connection(threading.Thread):
+    """One connection: this thread carries what the node says, another what the browser says."""
+
+    def __init__(self, forward: PortForward, browser: socket.socket) -> None:
+        super().__init__(name=f"labkit-forward-{forward.port}-down", daemon=True)
+        self._forward, self._browser = forward, browser
+        self._process: Execution | None = None
+
+    def run(self) -> None:
+        try:
+            target = self._forward.node.address, str(self._forward.port)
+            self._process = client_host.start(self._forward.node.context, _CONNECT, *target)
+            try:
+                up = threading.Thread(target=self._send, args=(self._process,), daemon=True)
+                up.start()
+                if not self._forward.closed:  # meanwhile
+                    self._receive(self._process)
+            finally:
+                self.close()  # wakes the other thread
+            up.join()
+        except (LabError, *ERRORS):
+            pass  # the lab is gone: the browser sees a closed connection
+        finally:
+            self.drop()
+
+    def drop(self) -> None:
+        """Give it up once nothing is carried any more, or if it never began."""
+        self._browser.close()
+        self._forward._ended(self)
+
+    def close(self) -> None:
+        self._hang_up()
+        if self._process:
+            self._process.close()
+
+    def _hang_up(self) -> None:
+        with contextlib.suppress(OSError):  # the browser was faster
+            self._browser.shutdown(socket.SHUT_RDWR)
+
+    def _receive(self, process: Execution) -> None:
+        with contextlib.suppress(OSError, ValueError):  # one side was closed
+            for stream, data in process.frames():
+                if stream == STDOUT:
+                    self._browser.sendall(data)
+
+    def _send(self, process: Execution) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while data := self._browser.recv(_CHUNK):
+                process.write(data)
+            process.close_stdin()
+
+
+class PortForwards:
+    """The open port forwards of a cluster, by node and port; those who use one share it."""
+
+    def __init__(self, _: Cluster) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[tuple[str, int], PortForward] = {}
+        self._users: Counter[PortForward] = Counter()
+
+    def use(self, node: Node, port: int) -> PortForward:
+        """The forward to a port of a node: the one that is open, else a new one. Give it up by `release`."""
+        key = node.container_id, port
+        with self._lock:
+            found = self._open.get(key)
+            if found is None or found.closed:
+                found = self._open[key] = PortForward(node, port)
+            self._users[found] += 1
+            return found
+
+    def release(self, forward: PortForward) -> None:
+        """Close a forward that `use` gave, once nobody uses it any more."""
+        with self._lock:
+            self._users[forward] -= 1
+            last = not self._users[forward]
+            if last:
+                del self._users[forward]
+                self._open = {key: other for key, other in self._open.items() if other is not forward}
+        if last:
+            forward.close()

@@ -1,0 +1,169 @@
+"""The swarm as data: frozen dataclasses. Pure; touches no engine."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One lab node as seen from outside and by its own engine.
+
+    `container` is the container's state (`running`, `exited`, `paused`, …); `swarm` the engine's local node
+    state (`inactive`, `pending`, `active`, `error`, `locked`; `unknown` when it does not answer).
+    """
+
+    name: str
+    container: str
+    swarm: str = "unknown"
+    manager: bool = False
+
+
+@dataclass(frozen=True)
+class Node:
+    """A member of the swarm as `docker node ls` shows it.
+
+    `role`: `manager` or `worker`; `availability`: `active`, `pause` or `drain`; `status`: `ready`, `down`, …;
+    `manager_status`: `leader`, `reachable`, `unreachable`, or empty for a worker. `cpus` in cores and
+    `memory` in bytes are what the node has in all, 0 where it never reported.
+    """
+
+    id: str
+    name: str
+    role: str
+    availability: str
+    status: str
+    manager_status: str
+    address: str
+    labels: Mapping[str, str]
+    cpus: float = 0.0
+    memory: int = 0
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that spans the swarm's nodes."""
+
+    id: str
+    name: str
+    driver: str
+    subnets: tuple[str, ...] = ()
+    encrypted: bool = False
+    ingress: bool = False
+
+
+@dataclass(frozen=True)
+class Port:
+    """A published port; `mode` is `ingress` (the routing mesh) or `host` (on the task's own node)."""
+
+    published: int
+    target: int
+    protocol: str
+    mode: str
+
+    def __str__(self) -> str:
+        return f"{self.published} to {self.target} ({self.mode} mode)"
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service; `replicas` is the desired number of tasks, None in global mode.
+
+    `networks` are names; `vips` maps a network's name to the service's virtual address there. `update` is
+    the state of the last update (`updating`, `paused`, `completed`, `rollback_completed`, …), empty when
+    there was none. `created` in seconds of the epoch. Each task reserves `cpus` (cores) and `memory` (bytes).
+    """
+
+    id: str
+    name: str
+    image: str
+    replicas: int | None
+    networks: tuple[str, ...] = ()
+    ports: tuple[Port, ...] = ()
+    vips: Mapping[str, str] = field(default_factory=dict)
+    update: str = ""
+    update_message: str = ""
+    created: float = 0.0
+    constraints: tuple[str, ...] = ()
+    cpus: float = 0.0
+    memory: int = 0
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task. `node` is a node's name, empty until the task is assigned; `slot` is 0 in global mode.
+
+    `created` and `changed` (the last change of `state`) in seconds of the epoch, by the managers' clock.
+    `networks` are the names of those that it is on, without `ingress`.
+    """
+
+    id: str
+    service: str
+    slot: int
+    node: str
+    state: str
+    desired_state: str
+    message: str
+    image: str = ""
+    created: float = 0.0
+    changed: float = 0.0
+    exit_code: int = 0
+    networks: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """`web.3`, or `web` on a node for a task in global mode, as people speak of it."""
+        return f"{self.service}.{self.slot}" if self.slot else self.service
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the swarm wants this task to run: the others are history."""
+        return self.desired_state in ("running", "ready", "complete")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything the lab knows about its swarm at one moment.
+
+    `quorum` is None while no engine is a manager, False when managers cannot agree on a leader: then
+    nodes, services and tasks are empty because nobody can tell.
+    """
+
+    engines: Mapping[str, Engine]
+    nodes: tuple[Node, ...] = ()
+    services: tuple[Service, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    networks: tuple[Network, ...] = ()
+    quorum: bool | None = None
+
+    def node(self, name: str) -> Node | None:
+        """The swarm's entry for a node; the one that is not down when a rejoined node left an old one."""
+        entries = [node for node in self.nodes if node.name == name]
+        return min(entries, key=lambda node: node.status == "down", default=None)
+
+    def service(self, name: str) -> Service | None:
+        """The service of this name."""
+        return next((service for service in self.services if service.name == name), None)
+
+    @property
+    def answering_manager(self) -> str | None:
+        """The name of a manager that answers for the swarm; None when there is none."""
+        in_touch = {node.name for node in self.nodes if node.manager_status in ("leader", "reachable")}
+        return next((name for name, seen in self.engines.items() if seen.manager and name in in_touch), None)
+
+    def running(self, service: str) -> list[Task]:
+        """The tasks of a service that run and are meant to.
+
+        What the swarm says of a node that is down is what was last heard of it; `docker service ls` does not
+        count those tasks either (ServiceListStatus in moby: daemon/cluster/services.go).
+        """
+        up = {node.name for node in self.nodes if node.status != "down"}
+        tasks = (task for task in self.tasks if task.service == service and task.wanted)
+        return [task for task in tasks if task.state == "running" and task.node in up]
+
+    def tasks_per_node(self, service: str) -> Counter[str]:
+        """How many tasks of a service run on each node; 0 for nodes without one."""
+        return Counter(task.node for task in self.running(service))

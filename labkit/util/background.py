@@ -1,0 +1,50 @@
+"""Starts processes that outlive labkit."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+# A program of its own, because a process between labkit and the new one makes the new one nobody's child:
+# labkit never has to wait for it. A shell's `&` would not do: it leaves SIGINT ignored, in the new process
+# and in every container that an engine started that way runs.
+_STARTER = """
+import subprocess, sys
+inherited, *command = sys.argv[1:]
+try:
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr,
+        pass_fds=[int(number) for number in inherited.split()],
+        start_new_session=True,
+    )
+except OSError as error:
+    print("error", error.errno)
+else:
+    print("pid", process.pid, flush=True)
+    process.returncode = 0  # it's not ours to wait for
+"""
+
+
+def spawn_detached(command: Sequence[str], log: Path, pass_fds: Sequence[int] = ()) -> int:
+    """Start a command that runs on when labkit ends; return its pid. Its output replaces what `log` holds.
+
+    It has a session of its own, so Ctrl-C in the terminal doesn't reach it. It holds none of labkit's open
+    files except `pass_fds`. Raises OSError when the command can't be started.
+    """
+    with log.open("wb") as output:
+        starter = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", _STARTER, " ".join(map(str, pass_fds)), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            pass_fds=pass_fds,
+            check=True,
+            text=True,
+        )
+    outcome, number = starter.stdout.split()
+    if outcome == "error":
+        raise OSError(int(number), os.strerror(int(number)), command[0])
+    return int(number)
