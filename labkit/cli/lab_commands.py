@@ -77,7 +77,7 @@ def examine(cluster: Cluster) -> list[probes.Probe]:
         if context.kind != DOCKER and context.vm() is None:
             context = EngineContext(cluster.name, DOCKER)  # the engine that could run the VM
         lines = probes.examine(context, builder.installed_tag(context.client(), "node"))
-        return [*lines, vm_probe.offer(context, lines), lab_status.stand_ins(cluster)]
+        return [*lines, vm_probe.offer(cluster.context, lines), lab_status.stand_ins(cluster)]
     except (EngineNotFound, EngineUnsuitable) as error:
         return probes.no_engine(error)
 

@@ -102,12 +102,10 @@ def _container(name: str, entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _node(name: str, entry: dict[str, Any], snapshot: Snapshot) -> dict[str, Any]:
-    member = snapshot.node(name)
+    member, engine = snapshot.node(name), snapshot.engines.get(name)
+    keys = ("role", "availability", "status", "manager_status")
     return {
         **_container(name, entry),
-        "swarm": snapshot.engines[name].swarm if name in snapshot.engines else "unknown",
-        "role": member.role if member else None,
-        "availability": member.availability if member else None,
-        "status": member.status if member else None,
-        "manager_status": member.manager_status or None if member else None,
+        "swarm": engine.swarm if engine else "unknown",
+        **{key: getattr(member, key, None) or None for key in keys},
     }

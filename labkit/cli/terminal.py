@@ -8,7 +8,7 @@ import sys
 import termios
 import threading
 import tty
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from labkit.cluster.node import Node
 from labkit.transport import marked
@@ -45,9 +45,10 @@ def open_shell(node: Node) -> int:
     with (
         marked.attached(node, ["bash", "-l"], env=env, stdin=True, tty=True) as process,
         _raw_mode(),
-        _resizing(process),
-        _ending_with_the_terminal(),
+        _handling(signal.SIGWINCH, lambda *_: _resize(process)),
+        _handling(signal.SIGHUP, _interrupt),
     ):
+        _resize(process)
         threading.Thread(target=_feed_keys, args=(process,), daemon=True).start()
         for _, data in process.frames():
             sys.stdout.buffer.write(data)
@@ -64,15 +65,12 @@ def _feed(process: Execution) -> None:
 
 
 def _feed_keys(process: Execution) -> None:
-    with contextlib.suppress(OSError):  # the shell has ended
-        for data in _keys():
-            process.write(data)
-
-
-def _keys() -> Iterator[bytes]:
     with contextlib.suppress(OSError):
         while data := os.read(0, _CHUNK):
-            yield data
+            try:
+                process.write(data)
+            except OSError:  # the shell has ended
+                return
     os.kill(os.getpid(), signal.SIGHUP)  # the terminal is gone; it sends no SIGHUP unless it controls us
 
 
@@ -87,28 +85,19 @@ def _raw_mode() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _ending_with_the_terminal() -> Iterator[None]:
+def _handling(number: signal.Signals, handler: Callable[..., None]) -> Iterator[None]:
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+def _interrupt(*_: object) -> None:
     """Treat SIGHUP, which a closing terminal sends, as an interrupt, to stop the process on the node too."""
-
-    def end(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGHUP, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    raise KeyboardInterrupt
 
 
-@contextlib.contextmanager
-def _resizing(process: Execution) -> Iterator[None]:
-    def resize(*_: object) -> None:
-        size = shutil.get_terminal_size()
-        process.resize(size.lines, size.columns)
-
-    before = signal.signal(signal.SIGWINCH, resize)
-    resize()
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGWINCH, before)
+def _resize(process: Execution) -> None:
+    size = shutil.get_terminal_size()
+    process.resize(size.lines, size.columns)

@@ -135,7 +135,7 @@ def schedule_wipes(nodes: Collection[Node]) -> None:
 
     def mark(node: Node) -> None:
         status = node.container.status
-        if status == "running" and node.run(_HAS_MUCH, check=False, quiet=True).exit_code:
+        if status == "running" and _is_bare(node):
             return
         node.schedule_wipe()
         if status == "paused":
@@ -144,6 +144,14 @@ def schedule_wipes(nodes: Collection[Node]) -> None:
             node.kill()
 
     in_parallel(mark, nodes)
+
+
+def _is_bare(node: Node) -> bool:
+    """Whether a running node's engine is in no swarm, by its own word and by its disk, and has no plugins."""
+    pong = node.ask("/_ping")
+    if not pong or pong[0].swarm != _BARE:
+        return False
+    return node.run(_HAS_MUCH, check=False, quiet=True).exit_code != 0
 
 
 def tidy(nodes: Collection[Node]) -> list[str]:

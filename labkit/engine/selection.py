@@ -70,8 +70,9 @@ class EngineContext:
         return Deadline(seconds, self._patience)
 
     def hint(self, *words: str, engine: str = "") -> str:
-        """`labkit WORDS` for this lab, as its user would type it."""
-        return command_hint.command(*words, lab=self.lab, engine=self.kind or engine)
+        """`labkit WORDS` for this lab, as its user would type it; `engine` is the kind that a start needs."""
+        kind = self.kind if self.wants_vm else engine or self.kind
+        return command_hint.command(*words, lab=self.lab, engine=kind)
 
     # -- endpoints ----------------------------------------------------------------------------------
 

@@ -30,12 +30,7 @@ def title(notebook: Path) -> str:
     try:
         cells = json.loads(notebook.read_text())["cells"]
         texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-    ):  # a learner may have broken it; JupyterLab reports that
+    except (OSError, ValueError, KeyError, TypeError):  # a learner may have broken it; JupyterLab says so
         texts = []
     return next((match[1] for text in texts if (match := _TITLE.search(text))), notebook.stem)
 

@@ -28,7 +28,7 @@ class Phase:
     """A time in a task's history; moments in seconds of the epoch.
 
     `kind`: `waiting` (for a node, or for the task that it replaces), `preparing`, `starting`, `running`,
-    `stopping` (runs and has been told to stop), or `lost` (its node went off or out of touch, and the swarm
+    `stopping` (runs and has been told to stop), or `lost` (its node stopped or is out of touch, and the swarm
     has not given it up yet).
     """
 

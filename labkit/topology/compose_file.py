@@ -154,7 +154,7 @@ class File(Section):
 
 
 def parse(document: Any, env: Mapping[str, str]) -> tuple[File | None, dict[str, Any], dict[str, str]]:
-    """Return the file or None, its values with None for what is wrong or missing, and the problems by place."""
+    """Return the file or None, its values with None in place of what is wrong, and the problems by place."""
     problems: dict[str, str] = {}
     try:
         document = _interpolated(document, env, "", problems)
@@ -165,8 +165,8 @@ def parse(document: Any, env: Mapping[str, str]) -> tuple[File | None, dict[str,
             problems.setdefault(".".join(map(str, places)) or "the file", _told(each))
             parent = document
             for place in places[:-1]:
-                parent = parent[place]
-            if places:
+                parent = None if parent is None else parent[place]
+            if places and parent is not None:
                 parent[places[-1]] = None
     except RecursionError:  # an alias inside of what it stands for
         return None, {}, {"the file": "nested too deeply"}

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-# A program of its own, because a process between labkit and the new one makes the new one nobody's child:
-# labkit never has to wait for it. A shell's `&` would not do: it leaves SIGINT ignored, in the new process
-# and in every container that an engine started that way runs.
+# A program of its own: once it exits, the new process is an orphan, so labkit never has to wait for it. A
+# shell's `&` won't do: it leaves SIGINT ignored in the new process, and in every container of an engine that
+# was started that way.
 _STARTER = """
 import subprocess, sys
 inherited, *command = sys.argv[1:]
@@ -24,7 +24,7 @@ except OSError as error:
     print("error", error.errno)
 else:
     print("pid", process.pid, flush=True)
-    process.returncode = 0  # it's not ours to wait for
+    process.returncode = 0  # so that Python doesn't warn that it's still running
 """
 
 

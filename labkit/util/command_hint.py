@@ -18,10 +18,10 @@ def default_lab() -> str:
 def command(*words: str, lab: str = DEFAULT_LAB, engine: str = "") -> str:
     """`labkit WORDS`, ready to paste, or `./lab WORDS` for users of that script.
 
-    `engine` is the kind of engine that a start has to name, unless `LABKIT_ENGINE` names another.
+    `engine` is the kind of engine that a start has to name; it defaults to `LABKIT_ENGINE`.
     """
     at = words.index("--") if "--" in words else len(words)
     flag: tuple[str, ...] = () if lab == DEFAULT_LAB else ("--lab", lab)
-    if words[0] in _STARTING and (kind := os.environ.get(ENGINE_VARIABLE) or engine):
+    if words[0] in _STARTING and (kind := engine or os.environ.get(ENGINE_VARIABLE)):
         flag += ("--engine", kind)
     return shlex.join([os.environ.get("LABKIT_COMMAND", "labkit"), *words[:at], *flag, *words[at:]])

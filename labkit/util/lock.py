@@ -1,5 +1,6 @@
 """Locks, so that only one command at a time works on something; the system releases a dead holder's."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -23,27 +24,33 @@ def hold(name: str, *, wait: float = 600, say: Say | None = None) -> Iterator[No
     path = state_dir() / "locks" / f"{name}.lock"
     path.parent.mkdir(exist_ok=True)
     with path.open("a") as file:
-        told = False
+        waiting = False
         for _ in Deadline(wait).attempts():
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if say and not told:
+                if say and not waiting:
                     say(f"Waiting for {_holder(path)} to finish …")
-                    told = True
+                    waiting = True
         else:
             raise LabBusy(
                 f"{name} is busy: {_holder(path)} did not finish within {wait:.0f} s",
                 next_step="wait for it, or stop that process, then run the command again",
             )
-        path.write_text(f"{os.getpid()} {' '.join([Path(sys.argv[0]).name, *sys.argv[1:3]])}")
+        _note(path, f"{os.getpid()} {' '.join([Path(sys.argv[0]).name, *sys.argv[1:3]])}")
         try:
             yield
         finally:
-            path.write_text("")  # so that the next one to wait isn't told about this process
+            _note(path, "")  # so that the next one to wait doesn't name this process
+
+
+def _note(path: Path, text: str) -> None:
+    """Write who holds the lock, for others to read. Only a courtesy: a full disk must not stop the work."""
+    with contextlib.suppress(OSError):
+        path.write_text(text, encoding="utf-8", errors="replace")
 
 
 def _holder(path: Path) -> str:
-    pid, _, command = path.read_text().partition(" ")
+    pid, _, command = path.read_text(encoding="utf-8", errors="replace").partition(" ")
     return f"process {pid} ({command})" if pid else "another command"

@@ -110,7 +110,7 @@ def test_nodes_of_an_outdated_image_are_told_and_renewed_by_reset(
     # As if the image folder had changed: the nodes' image is not the current one any more.
     monkeypatch.setattr(builder, "installed_tag", lambda *_: builder.content_tag("base"))
     lab.up()
-    assert "manager1 worker1 worker2: outdated image; labkit reset" in capsys.readouterr().out
+    assert "manager1 worker1 worker2: outdated image; to update: labkit reset" in capsys.readouterr().out
     lab.reset()
     assert not before & {node.container_id for node in lab.nodes.values()}
 

@@ -26,7 +26,7 @@ class Seen(list[Frame]):
     def frame(self, wanted: Callable[[Frame], object], what: str, seconds: float = 60) -> Frame:
         return eventually(lambda: next((frame for frame in list(self) if wanted(frame)), None), what, seconds)
 
-    def words(self) -> list[str]:
+    def told(self) -> list[str]:
         return [event.describe() for frame in list(self) for event in frame.events]
 
 
@@ -62,11 +62,11 @@ def test_tells_what_happens_on_every_node(followed: Lab, seen: Seen) -> None:
     manager.run("docker service create --detach --name web --mode global web:1", quiet=True)
     seen.frame(holds(checks.running("web", 3)), "three tasks")
     for name in followed.nodes:
-        eventually(lambda name=name: f"web on {name}: started" in seen.words(), f"the start on {name}")  # type: ignore[misc]
+        eventually(lambda name=name: f"web on {name}: started" in seen.told(), f"the start on {name}")  # type: ignore[misc]
     manager.run("docker node update --availability drain worker2", quiet=True)
     drain = {"availability": ("active", "drain")}
     frame = seen.frame(lambda frame: any(event.changes == drain for event in frame.events), "the drain")
-    assert "node worker2: availability active → drain" in seen.words()
+    assert "node worker2: availability active → drain" in seen.told()
     assert [event.subject for event in frame.events if event.kind == "node"] == ["worker2"]
     manager.run("docker service rm web", quiet=True)
     seen.frame(lambda frame: seen.index(frame) > 0 and not frame.snapshot.services, "the removal")
@@ -84,15 +84,15 @@ def test_survives_a_node_that_dies_and_comes_back(followed: Lab, seen: Seen) -> 
     node = followed.node("worker1")
     node.kill()
     frame = seen.frame(lambda frame: frame.snapshot.engines["worker1"].container == "exited", "the loss")
-    assert "node worker1 stopped" in seen.words()
+    assert "node worker1 stopped" in seen.told()
     assert frame.snapshot.quorum
     node.start()
     seen.frame(
         lambda frame: frame.moment > seen[-1].moment - 1 and holds(checks.node_ready("worker1"))(frame), "it"
     )
     node.run("docker run --rm --detach --name alone busybox true", quiet=True)
-    eventually(lambda: "container alone on worker1: started" in seen.words(), "an event after the restart")
-    assert seen.words().count("container alone on worker1: started") == 1
+    eventually(lambda: "container alone on worker1: started" in seen.told(), "an event after the restart")
+    assert seen.told().count("container alone on worker1: started") == 1
 
 
 def leader(snapshot: Snapshot) -> str:
@@ -110,8 +110,8 @@ def test_follows_the_new_leader(followed: Lab, seen: Seen) -> None:
     followed.node(leader(frame.snapshot)).run("docker service create --detach --name web web:1", quiet=True)
     seen.frame(holds(checks.running("web", 1)), "the task")
     # A manager that is new tells of all that it learns; what was there before is no news.
-    assert not {"network ingress: created", "node manager1: joined"} & set(seen.words())
-    assert seen.words().count("service web: created") == 1
+    assert not {"network ingress: created", "node manager1: joined"} & set(seen.told())
+    assert seen.told().count("service web: created") == 1
 
 
 def test_a_lost_quorum_is_a_state(followed: Lab, seen: Seen) -> None:
@@ -134,7 +134,7 @@ def test_leaves_no_thread_and_no_connection(swarm: Lab, seen: Seen) -> None:
     first, second = watcher.subscribe(swarm, seen.append), watcher.subscribe(swarm, Seen().append)
     seen.frame(lambda frame: len(frame.snapshot.nodes) == 3, "a frame")
     eventually(lambda: all(tunnels(swarm)[name] > before[name] for name in before), "streams to all nodes")
-    assert len(threads(swarm)) == 5  # one looks, one for the machines, three for the nodes: not twice
+    assert len(threads(swarm)) == 5  # one looks, one for the containers, three for the nodes: not twice
     first.close()
     assert len(threads(swarm)) == 5
     second.close()

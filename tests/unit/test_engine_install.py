@@ -103,7 +103,8 @@ def test_systemd_starts_it_by_the_unit(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dockerd", "question"), [(False, "Install Debian's docker.io and start it?"), (True, "Start the installed one?")]
+    ("dockerd", "question"),
+    [(False, "Install Debian's docker.io and start it?"), (True, "Start the installed one?")],
 )
 def test_with_a_terminal_it_asks_first(world: World, dockerd: bool, question: str) -> None:
     world.be(Host("Linux", ("debian",), root=True, dockerd=dockerd))

@@ -97,6 +97,34 @@ def test_waiting_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(said) == 1
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), FileNotFoundError()])
+def test_a_holder_that_cannot_be_noted_holds_the_lock_nevertheless(
+    monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    with (
+        lock.hold("lab-x"),
+        pytest.raises(LabBusy, match="another command"),
+        lock.hold("lab-x", wait=0),
+    ):
+        pytest.fail("held twice")
+    with pytest.raises(KeyError), lock.hold("lab-x"):
+        raise KeyError  # which the end of the lock must not hide
+
+
+def test_a_command_in_any_bytes_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["labkit", "up", "--lab=\udcff"])
+    with (
+        lock.hold("lab-x"),
+        pytest.raises(LabBusy, match=r"labkit up --lab=\?"),
+        lock.hold("lab-x", wait=0),
+    ):
+        pytest.fail("held twice")
+
+
 def test_locks_of_other_names_are_free() -> None:
     with lock.hold("lab-x"):
         assert_free("lab-y")

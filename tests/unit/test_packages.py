@@ -99,7 +99,9 @@ def test_a_failed_installation_is_not_tried_again_with_lists_that_are_new(
 
 @pytest.mark.usefixtures("apt")
 def test_a_command_that_hangs_is_stopped() -> None:
-    with pytest.raises(SetupFailed, match="`tail -f /dev/null` was still running after 0 s, so it was stopped"):
+    with pytest.raises(
+        SetupFailed, match="`tail -f /dev/null` was still running after 0 s, so it was stopped"
+    ):
         packages.run(("tail", "-f", "/dev/null"), 0.0)
 
 

@@ -115,3 +115,16 @@ def test_what_happens_on_a_node_is_reported_by_that_node_alone() -> None:
     reports = FirstReports()
     start = Event(10.0, "task", "start", "agent", "worker1")
     assert all(reports.is_first(event) for event in (start, start, replace(start, node="worker2")))
+
+
+@pytest.mark.parametrize(("said", "code"), [("137", 137), ("", None), ("-1", None), ("9" * 5000, None)])
+def test_an_exit_code_is_a_number_or_unknown(said: str, code: int | None) -> None:
+    entry = {
+        "Type": "container",
+        "Action": "die",
+        "timeNano": 10**9,
+        "Actor": {"Attributes": {"exitCode": said}},
+    }
+    event = parse_event("worker1", entry)
+    assert event
+    assert event.exit_code == code
