@@ -10,10 +10,14 @@ import pytest
 
 from labkit import Lab
 from labkit.cli.testing import REQUIRE_ENGINE
-from labkit.engine.selection import EngineContext
+from labkit.cluster.cluster import Cluster
+from labkit.engine.selection import ERRORS, EngineContext
 from labkit.images import builder
 from labkit.util.console import ProgressReporter
 from labkit.util.errors import LabError
+
+MADE = pytest.StashKey[list[Lab]]()
+"""The labs that `new_lab` has made for a test."""
 
 # Each of pytest-xdist's workers has one of its own.
 SHARED = os.environ.get("LABKIT_TEST_LAB", "labkit-test") + os.environ.get("PYTEST_XDIST_WORKER", "")
@@ -75,9 +79,9 @@ def swarm(_shared_lab: Lab) -> Lab:
 
 
 @pytest.fixture
-def new_lab() -> Iterator[Callable[[], Lab]]:
+def new_lab(request: pytest.FixtureRequest) -> Iterator[Callable[[], Lab]]:
     """Makes labs of the test's own, not up yet; they are removed after it."""
-    labs: list[Lab] = []
+    labs = request.node.stash[MADE] = list[Lab]()
 
     def make() -> Lab:
         labs.append(Lab(f"test-{uuid.uuid4().hex[:8]}"))
@@ -122,11 +126,13 @@ def magic(_shared_lab: Lab, capsys: pytest.CaptureFixture[str]) -> Callable[[str
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that fails prints the logs of the nodes that it used."""
     report = yield
-    shared = getattr(item, "funcargs", {}).get("_shared_lab")
-    if report.failed and shared:
-        with contextlib.suppress(LabError):  # a virtual machine that has ended has no nodes
-            for node in shared.nodes.values():
-                with contextlib.suppress(LabError):  # a node that is gone has no log
-                    report.sections.append((f"log of {node.name}", node.logs(30)))
+    if report.failed:
+        used = [*getattr(item, "funcargs", {}).values(), *item.stash.get(MADE, [])]
+        labs = {lab.name: lab for lab in used if isinstance(lab, Cluster)}
+        for lab in labs.values():
+            with contextlib.suppress(LabError, *ERRORS):  # a node that is gone has no log
+                for node in lab.nodes.values():
+                    report.sections.append((f"log of {node.name} of lab {lab.name}", node.logs(30)))
     return report

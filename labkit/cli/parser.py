@@ -218,7 +218,7 @@ def _add_setup_commands(command: Add) -> None:
 
     test = command("test", "setup_commands.test", "run all tests; arguments go to pytest")
     test.add_argument("--full-kernel", action="store_true", help="only the tests that need a full kernel")
-    test.add_argument("--all", action="store_true", help="the slow tests too")
+    test.add_argument("--all", action="store_true", help="also the complete full kernel")
     test.add_argument("pytest", nargs=argparse.REMAINDER, metavar="PYTEST_ARGUMENT")
 
 

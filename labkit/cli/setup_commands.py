@@ -52,5 +52,6 @@ def engine(_: argparse.Namespace) -> int:
 
 
 def test(options: argparse.Namespace) -> int:
-    provide_own_engine()
+    if not testing.only_unit(options.pytest):
+        provide_own_engine()
     return testing.run(cluster_of(options).context, options.pytest, options.full_kernel, options.all)

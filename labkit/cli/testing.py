@@ -55,14 +55,11 @@ class Group:
 
 
 _USUAL = (
-    Group("Side by side", "not fullkernel and not alone and not slow", _SIDE_BY_SIDE),
-    Group("Alone", "alone and not fullkernel and not slow"),
+    Group("Side by side", "not fullkernel and not alone", _SIDE_BY_SIDE),
+    Group("Alone", "alone and not fullkernel"),
     Group("Full kernel smoke", "fullkernel and smoke", on_vm=True),
 )
-_SLOW = (
-    Group("Slow", "slow and not fullkernel"),
-    Group("Full kernel", "fullkernel and not smoke", on_vm=True),
-)
+_SLOW = (Group("Full kernel", "fullkernel and not smoke", on_vm=True),)
 
 
 def run(
@@ -81,6 +78,8 @@ def run(
             next_step="run ./lab test in a checkout of the project",
         )
     reporter = ProgressReporter()
+    if only_unit(arguments):
+        return 0 if _pytest(arguments) else 1
     if arguments and not full_kernel:
         _provide(context, reporter, vm=False)
         return 0 if _pytest(arguments) else 1
@@ -97,6 +96,12 @@ def run(
     for title in failed:
         reporter.say(f"failed: {title}")
     return 1 if failed else 0
+
+
+def only_unit(arguments: Sequence[str]) -> bool:
+    """Whether pytest's arguments name nothing but unit tests, which need neither an engine nor a browser."""
+    paths = [Path(argument) for argument in arguments if argument.startswith("tests")]
+    return bool(paths) and all(path.parts[:2] == ("tests", "unit") for path in paths)
 
 
 def _provide(context: EngineContext, reporter: ProgressReporter, vm: bool) -> None:

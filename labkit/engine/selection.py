@@ -62,12 +62,14 @@ class EngineContext:
 
     @property
     def patience(self) -> float:
-        """How many times longer everything takes than on the host's own processors."""
+        """How many times longer everything takes than on the computer's own processors."""
+        with contextlib.suppress(LabError):  # without an engine there is nothing to be patient with
+            self.endpoint()
         return self._patience
 
     def deadline(self, seconds: float) -> Deadline:
-        """A deadline `seconds` from now, or later if the processors are emulated."""
-        return Deadline(seconds, self._patience)
+        """A deadline `seconds` from now, or later where processors are emulated."""
+        return Deadline(seconds, self.patience)
 
     def hint(self, *words: str, engine: str = "") -> str:
         """`labkit WORDS` for this lab, as its user would type it; `engine` is the kind that a start needs."""

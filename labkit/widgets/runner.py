@@ -130,8 +130,10 @@ class Runner(ipywidgets.VBox):
 
     def join(self, timeout: float | None = None) -> None:
         """Wait for the end of what `start` has started."""
-        if self._thread and self._thread is not threading.current_thread():
-            self._thread.join(timeout)
+        with self._lock:  # while it is held, a start may be in progress
+            thread = self._thread
+        if thread and thread is not threading.current_thread():
+            thread.join(timeout)
 
     def _stopping(self) -> CancelToken:
         """With the lock held: what stops the present run."""

@@ -13,7 +13,7 @@ from labkit.util.console import ProgressReporter
 from labkit.util.errors import EngineUnsuitable
 from tests.helpers import A_LAB, labkit, leftovers, spawn, wait_for_line
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.alone]
 NewLab = Callable[[], Lab]
 
 STEPS = ("Docker engine", "Image labkit/node", "Network and volumes", "Nodes and services")

@@ -18,7 +18,7 @@ from labkit import Lab
 from labkit.images import builder
 from tests.helpers import leftovers, wait_for_line
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.alone]
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))

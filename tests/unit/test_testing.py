@@ -62,3 +62,17 @@ def test_where_it_is_the_users_to_do_they_are_told(
         testing._provide_browser(ProgressReporter(quiet=True))
     assert caught.value.next_step == advice
     assert installed == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "only"),
+    [
+        (["tests/unit"], True),
+        (["tests/unit/test_lock.py::test_x", "-x", "-k", "lock"], True),
+        (["tests/unit", "tests/swarm/test_lab.py"], False),
+        (["-k", "interrupt"], False),
+        ([], False),
+    ],
+)
+def test_unit_tests_alone_need_no_engine(arguments: list[str], only: bool) -> None:
+    assert testing.only_unit(arguments) is only
