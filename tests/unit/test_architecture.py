@@ -83,11 +83,11 @@ def test_the_first_page_is_a_page() -> None:
         ("what `%%on` prints", "labkit/jupyter/magics.py"),
         ("an exercise, or a new one", "labkit/course/exercises/*.py"),
         ("a plot, or a new one", "labkit/plots/*.py"),
-        ("a stand-in image, or a new one", "labkit/images/catalog.py"),
+        ("a stand-in image", "labkit/images/catalog.py"),
     ],
 )
 def test_a_newcomer_finds_the_file_on_the_first_page(question: str, file: str) -> None:
-    (answer,) = (row[1] for row in rows(FIRST_PAGE) if row[0] == question)
+    (answer,) = (row[1] for row in rows(FIRST_PAGE) if row[0].startswith(question))
     assert file in paths(answer)
 
 
