@@ -85,7 +85,7 @@ def test_a_terminal_says_that_its_node_is_away_and_comes_back_with_it(
     terminal.type("exit")
     terminal.wait_for_text(r"logout\n+This terminal is disconnected from worker1")
     terminal.type("")
-    terminal.wait_for_text(r"there\. *\n(.*\n)*root@worker1")
+    terminal.wait_for_text(r"logout\n+This terminal .*reconnect\. *\n(.*\n)*root@worker1")
     lab.node("worker1").stop()
     terminal.wait_for_text(r"(This terminal(.|\n)*){3}")
     assert "Traceback" not in terminal.text()
