@@ -25,9 +25,17 @@ _TERM = re.compile(r"(?<![*\w])\*([^*\s][^*\n]*)\*(?![*\w])")
 _FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?:])\s+(?=[A-Z`*])")
 _LEANS_ON_WHAT_STANDS_BEFORE = re.compile(r"(?:That|This|These|It|They|Both|There|From then)\b")
-_GROUPS = {"container", "image", "system"} | set(
-    ["node", "service", "swarm", "network", "volume", "plugin", "stack", "secret", "config"]
-)
+_GROUPS = {"container", "image", "system"} | {
+    "node",
+    "service",
+    "swarm",
+    "network",
+    "volume",
+    "plugin",
+    "stack",
+    "secret",
+    "config",
+}
 _COMMAND = re.compile(r"(?<![\w/.-])docker ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)?)")
 
 
@@ -52,7 +60,9 @@ def cells() -> list[Cell]:
     for path in CHAPTERS:
         title = section = ""
         for cell in nbformat.read(path, as_version=4).cells:
-            parts = re.split(r"^(?=##? )", cell.source, flags=re.MULTILINE) if _is_text(cell) else [cell.source]
+            parts = (
+                re.split(r"^(?=##? )", cell.source, flags=re.MULTILINE) if _is_text(cell) else [cell.source]
+            )
             for part in filter(None, parts):
                 if _is_text(cell) and (heading := re.match(r"(##?) (.+)", part)):
                     title, section = (heading[2], "") if heading[1] == "#" else (title, heading[2])
@@ -123,9 +133,7 @@ def command_sheet() -> str:
     rows = [(name, line, cell) for name, (line, cell) in commands().items()]
     lines = ["# Commands", "", "Each docker command of the course, as the chapters first use it.", ""]
     lines += ["| Command | For example | Chapter: section |", "|---|---|---|"]
-    lines += [
-        f"| `{name}` | `{_in_table(line)}` | {cell.link} {cell.section} |" for name, line, cell in rows
-    ]
+    lines += [f"| `{name}` | `{_in_table(line)}` | {cell.link} {cell.section} |" for name, line, cell in rows]
     return "\n".join(lines) + "\n"
 
 
