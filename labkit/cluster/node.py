@@ -1,7 +1,7 @@
 """One node of the lab, a container with a Docker engine in it: run commands on it, stop and start it."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Literal
 
@@ -18,7 +18,7 @@ from labkit.util.errors import CommandFailed, LabNotRunning
 from labkit.util.parallel import in_parallel
 
 READY_TIMEOUT = 90.0
-_THAW_SECONDS = 10.0
+_FREEZER_SECONDS = 10.0
 _CANNOT_INVOKE = 126  # the exit code of `docker exec` when its command does not start
 
 FaultState = Literal["stopped", "paused", "cut off"]
@@ -159,16 +159,21 @@ class Node:
 
     def pause(self) -> None:
         """Freeze every process of the node."""
-        self.container.pause()
+        # A busy computer may not freeze all of them in the time that runc takes for it.
+        self._insist(lambda: self.container.pause(), "unable to freeze")
 
     def unpause(self) -> None:
         """Let a frozen node go on."""
-        for _ in self.deadline(_THAW_SECONDS).attempts():
+        # Of a node whose last processes are only just freezing, runc says that it runs.
+        self._insist(lambda: self.container.unpause(), "cannot resume a running process")
+
+    def _insist(self, ask: Callable[[], None], excuse: str) -> None:
+        """Ask the engine again while it refuses with this excuse. Raises APIError in the end."""
+        for _ in self.deadline(_FREEZER_SECONDS).attempts():
             try:
-                return self.container.unpause()
+                return ask()
             except docker.errors.APIError as error:
-                # Of a node whose last processes are only just freezing, runc says that it runs.
-                if "cannot resume a running process" not in str(error):
+                if excuse not in str(error):
                     raise
                 refused = error
         raise refused

@@ -155,7 +155,7 @@ def test_a_load_that_was_killed_is_done_again(machine: Machine, project: Path, b
         load = 'echo "pid $$"; exec ./lab bundle load "$0"'
         killed = machine.spawn("sh", "-c", load, str(bundle), cwd=project)
         pid = wait_for_line(killed, r"pid (\d+)")[1]
-        wait_for_line(killed, "Bundle .*whole")
+        wait_for_line(killed, "Bundle .*complete")
         wait_for_line(killed, "25 %")  # of the images
         assert machine.run("kill", "-9", pid).returncode == 0
         killed.communicate(timeout=30)

@@ -322,3 +322,11 @@ def test_a_verdict_shows_as_its_mark_and_words() -> None:
     assert str(Verdict(False, "worker1 is down")) == "✗ worker1 is down"
     assert Verdict(True, "")
     assert not Verdict(False, "")
+
+
+def test_a_demoted_node_counts_once_it_has_become_a_worker() -> None:
+    three = recorded("three-nodes")
+    assert checks.managers(1)(three)
+    engines = {**three.engines, "worker1": replace(three.engines["worker1"], manager=True)}
+    verdict = checks.managers(1)(replace(three, engines=engines))
+    assert not verdict and "worker1 is still becoming a worker" in verdict.text

@@ -96,12 +96,23 @@ def manager_status(name: str, wanted: str) -> Check:
 
 
 def managers(count: int) -> Check:
-    """Exactly `count` managers take part: leader or reachable."""
+    """Exactly `count` managers take part, leader or reachable; those that were demoted have become workers.
+
+    A demoted node goes on as a manager for some seconds, and its entry changes until it's a worker.
+    """
 
     @in_swarm
     def check(snapshot: Snapshot) -> Verdict:
         present = [node.name for node in snapshot.nodes if node.manager_status in ("leader", "reachable")]
-        return Verdict(len(present) == count, f"{len(present)} of {count} managers ({', '.join(present)})")
+        demoted = [
+            node.name
+            for node in snapshot.nodes
+            if node.role == "worker" and (seen := snapshot.engines.get(node.name)) and seen.manager
+        ]
+        text = f"{len(present)} of {count} managers ({', '.join(present)})"
+        if demoted:
+            text += f"; {', '.join(demoted)} is still becoming a worker"
+        return Verdict(len(present) == count and not demoted, text)
 
     return check
 
