@@ -103,7 +103,7 @@ class Parts:
             found = look()
             cleaned = _cleaned(found)
             text = cleaned if isinstance(cleaned, str) else json.dumps(cleaned, indent=2, default=str)
-        except Exception as error:
+        except Exception as error:  # a lab that needs support is broken; the reason goes into the archive
             why = error.report() if isinstance(error, LabError) else traceback.format_exc()
             if not isinstance(error, LabError):  # the traceback's last line is the one to tell
                 why = f"{type(error).__name__}: {error}\n{why}"

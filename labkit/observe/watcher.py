@@ -184,7 +184,7 @@ class _Follower:
                         self._changed.set()
             except (LabError, *ERRORS, *tunnel.ERRORS):
                 pass  # off, or closed by `stop`
-            except Exception:
+            except Exception:  # the thread has to live on, or the board would freeze
                 if not self._stopping.is_set():  # what is closed while it is read fails in many ways
                     self._log_once(f"the events of {name} ended unexpectedly; they are asked for again")
             if self._open.pop(name, None):
@@ -223,7 +223,7 @@ class _Follower:
         for entry in entries:
             try:
                 yield read(entry)
-            except Exception:
+            except Exception:  # one bad entry must not end the stream of all others
                 self._log_once(f"an event of {name} could not be read and is left out")
 
     # -- looking ------------------------------------------------------------------------------------
@@ -288,7 +288,7 @@ class _Follower:
                 continue
             try:
                 call(frame)
-            except Exception:
+            except Exception:  # one callback that fails must not end the others
                 _log.exception("a follower of lab '%s' failed and is not called again", self.lab.name)
                 if self._unsubscribe(self, call):
                     self.stop()

@@ -163,7 +163,7 @@ def _close_all(closers: Sequence[Callable[[], None]]) -> None:
     for close in closers:
         try:
             close()
-        except Exception:
+        except Exception:  # one that fails must not keep the others open
             _log.exception("a widget could not close what it had opened")
 
 

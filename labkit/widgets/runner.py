@@ -184,7 +184,7 @@ class Runner(ipywidgets.VBox):
     def _end(self) -> None:
         try:
             self.busy = False
-        finally:  # whatever becomes of those who observe it
+        finally:  # even if an observer fails
             self._go_on()
 
     def _show_running(self) -> None:

@@ -206,7 +206,7 @@ def test_closing_does_not_wait_for_a_connection_that_is_only_being_made(host: Ho
 
 
 def test_the_acceptor_goes_on_after_a_failure(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with too many open files: the browser would have waited for ever."""
+    """As with too many open files: the browser would have waited forever."""
     refusals = iter([OSError(24, "Too many open files"), ConnectionAbortedError()])
     accept = socket.socket.accept
 

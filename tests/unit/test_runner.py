@@ -1,7 +1,7 @@
 """The lower part of every widget: one command at a time, what it shows, and how it is stopped."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import ipywidgets
@@ -129,17 +129,22 @@ def test_another_one_starts_after_the_end_of_what_it_stopped(one: Runner) -> Non
     assert (one.result, one.next) == ("second", None)
 
 
-def test_of_several_to_come_the_last_one_counts(one: Runner) -> None:
-    first, skipped, last = Work("first"), Work("skipped"), Work("last")
-    hold = threading.Event()
+def ending_slowly(work: Work, hold: threading.Event) -> Callable[[Sink, CancelToken], object]:
+    """The same work, which is not over before `hold` is set."""
 
     def slow(sink: Sink, token: CancelToken) -> object:
         try:
-            return first(sink, token)
+            return work(sink, token)
         finally:
             assert hold.wait(SECONDS)
 
-    one.start(slow)
+    return slow
+
+
+def test_of_several_to_come_the_last_one_counts(one: Runner) -> None:
+    first, skipped, last = Work("first"), Work("skipped"), Work("last")
+    hold = threading.Event()
+    one.start(ending_slowly(first, hold))
     assert first.is_running()
     one.start_instead(skipped)
     one.start_instead(last)
@@ -160,14 +165,7 @@ def test_what_is_to_come_starts_at_once_when_nothing_runs(one: Runner) -> None:
 def test_stopping_drops_what_was_to_come(one: Runner) -> None:
     first, second = Work("first"), Work("second")
     hold = threading.Event()
-
-    def slow(sink: Sink, token: CancelToken) -> object:
-        try:
-            return first(sink, token)
-        finally:
-            assert hold.wait(SECONDS)
-
-    one.start(slow)
+    one.start(ending_slowly(first, hold))
     assert first.is_running()
     one.start_instead(second)
     one.stop()
@@ -231,7 +229,7 @@ def test_open_widgets_are_found_by_their_kind(one: Runner) -> None:
 
 
 def test_a_kernel_that_ends_stops_all_that_runs(one: Runner) -> None:
-    """Also when one of them cannot be stopped, and without waiting for that one for ever."""
+    """Also when one of them cannot be stopped, and without waiting for that one forever."""
     other, works = Runner(), [Work(), Work()]
     stubborn, idle = Runner(), Runner()
     for each, work in zip((one, other), works, strict=True):

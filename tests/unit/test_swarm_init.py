@@ -204,7 +204,7 @@ form(engines, wanted)
 
 
 def test_the_process_ends_when_the_first_manager_does_not_answer() -> None:
-    """The workers waited for its tokens for ever, in threads that a process waits for at its end."""
+    """The workers waited for its tokens forever, in threads that a process waits for at its end."""
     done = subprocess.run(
         [sys.executable, "-c", FORM], cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False
     )

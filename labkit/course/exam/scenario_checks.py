@@ -25,7 +25,9 @@ def same(inspector: Inspector, service: str, ident: str) -> Verdict | None:
     """A failing verdict if a service is gone or was created again; None if it is the same."""
     found = inspector.snapshot.service(service)
     if found and found.id != ident:
-        return Verdict(False, f"{service} is not the service that was there: it was removed and made anew")
+        return Verdict(
+            False, f"{service} is not the service that was there: it was removed and created again"
+        )
     return there(inspector, service)
 
 

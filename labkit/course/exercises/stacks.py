@@ -70,7 +70,7 @@ def _what_the_blog_lacks(inspector: Inspector) -> str:
         return "There is no stack blog now: docker stack deploy --compose-file /lab/blog.yml blog."
     said = _file_says(inspector, web=("web:2", 3))
     if not said:
-        return f"{said.text}. Write the whole file anew with cat, or change it with sed."
+        return f"{said.text}. Write the whole file again with cat, or change it with sed."
     if inspector.service("blog_cache"):
         return "cache is no longer in the file. Deploy it with --prune."
     return "The file looks right. Deploy it, and give the update a moment: docker stack ps blog."
