@@ -35,8 +35,8 @@ _STYLE = (
     ("Types (mypy)", ("mypy",)),
 )
 
-# Tests mostly wait for a swarm. Those in one file share labs and browsers; the short files stay last.
-_SIDE_BY_SIDE = ("--numprocesses", "3", "--dist", "loadfile", "--no-loadscope-reorder")
+# Tests mostly wait for a swarm. tests/conftest.py says which stay together; the short files stay last.
+_SIDE_BY_SIDE = ("--numprocesses", "3", "--dist", "loadgroup", "--no-loadscope-reorder")
 
 
 @dataclass(frozen=True)

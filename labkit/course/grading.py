@@ -94,6 +94,7 @@ def _in_motion(snapshot: Snapshot) -> bool:
     """Whether managers hold an election, tasks start, or nodes change their status or role."""
     return (
         snapshot.quorum is False
+        or bool(snapshot.demoted_managers)
         or any(task.wanted and task.state in _ON_THE_WAY for task in snapshot.tasks)
         or any(
             node.status not in ("ready", "down") or (node.role == "manager") != bool(node.manager_status)

@@ -9,7 +9,7 @@ from labkit.cluster.cluster import Cluster
 from labkit.swarm.checks import Check, Verdict
 from labkit.swarm.model import Json, Snapshot, Task
 from labkit.transport.commands import Result
-from labkit.util.errors import LabError, LabNotRunning
+from labkit.util.errors import LabNotRunning
 
 T = TypeVar("T")
 _RUN_SECONDS = 20.0
@@ -49,7 +49,7 @@ class Inspector:
         """The API client of a manager that answers. Raises LabError when none does."""
         name = self.snapshot.answering_manager
         if name is None:
-            raise LabError("no manager answers, and only managers answer for the swarm")
+            raise self.snapshot.no_manager()
         return self.lab.node(name).api
 
     @property

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from labkit.util.errors import LabError
+
 Json = Mapping[str, Any]
 
 
@@ -153,6 +155,26 @@ class Snapshot:
         """The name of a manager that answers for the swarm; None when there is none."""
         in_touch = {node.name for node in self.nodes if node.manager_status in ("leader", "reachable")}
         return next((name for name, seen in self.engines.items() if seen.manager and name in in_touch), None)
+
+    @property
+    def demoted_managers(self) -> tuple[str, ...]:
+        """The nodes that the swarm already lists as workers while their engines are still managers.
+
+        One that's down doesn't count: its engine may be the manager of another swarm.
+        """
+        ready = (node.name for node in self.nodes if node.role == "worker" and node.status == "ready")
+        return tuple(name for name in ready if (seen := self.engines.get(name)) and seen.manager)
+
+    def no_manager(self) -> LabError:
+        """Return the error for whoever needs a manager that answers, and finds none."""
+        return LabError(
+            "no manager answers, and only managers answer for the swarm",
+            evidence=[
+                f"{engine.name}: container {engine.container}, swarm {engine.swarm}"
+                for engine in self.engines.values()
+            ],
+            next_step="start a manager that is off; where there is no swarm yet: docker swarm init",
+        )
 
     def running(self, service: str) -> list[Task]:
         """The tasks of a service that run and are meant to.

@@ -1,212 +1,220 @@
-"""The part of the Compose file format that labkit reads, as pydantic models: keys, and what values they take.
+"""The part of the Compose file format that labkit reads: its keys, and what values they take.
 
-Only `topology.load` imports this module, and only when called: pydantic and the models add 85 ms of processor
-time to a command, and most commands don't read the file.
+Each kind of value is a function of what the file says and its place, which raises ValueError if that's wrong.
 """
 
 import difflib
 import ipaddress
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any
-
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 SWARM_OVERLAYS = ipaddress.IPv4Network("10.0.0.0/8")
 _VARIABLE = re.compile(r"\$\{(\w+):-([^}$]*)\}")
-_SIZE = re.compile(r"(\d+)([kmg]?)b?", re.IGNORECASE)
-_EXPECTED = {  # what a value should have been, by the type of pydantic's error
-    **dict.fromkeys(("model_type", "dict_type"), "keys and values"),
-    **dict.fromkeys(("list_type", "tuple_type"), "a list"),
-    **dict.fromkeys(("string_type", "string_unicode", "string_too_short"), "text"),
-    **dict.fromkeys(("int_type", "greater_than_equal"), "a whole number of at least 1"),
-    **dict.fromkeys(("too_short", "too_long"), "one subnet"),
-    "string_pattern_mismatch": "a duration such as 20s or 1m30s",
-}
+_SIZE = re.compile(r"([0-9]+)([kmg]?)b?", re.IGNORECASE)
+_DURATION = re.compile(r"([0-9]+m)?[0-9]+s|[0-9]+m")
 
 
-def _size(value: Any) -> int:
+@dataclass(frozen=True)
+class Place:
+    """A place in the file. All places share the problems found so far, of which each keeps its first."""
+
+    name: str = ""
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def __truediv__(self, key: object) -> "Place":
+        return Place(f"{self.name}.{key}" if self.name else str(key), self.problems)
+
+    def read(self, kind: "Kind", value: Any) -> Any:
+        """Return what `kind` makes of the value that's here; if it's wrong, None."""
+        try:
+            return kind(value, self)
+        except ValueError as error:
+            self.refuse(str(error))
+            return None
+
+    def refuse(self, problem: str) -> None:
+        self.problems.setdefault(self.name or "the file", problem)
+
+
+Kind = Callable[[Any, Place], Any]
+
+
+def _section(required: Mapping[str, Kind], optional: Mapping[str, tuple[Kind, Any]] | None = None) -> Kind:
+    """Of known keys; those that may be left out have a default. Keys that start with `x-` are left out."""
+    defaults = {key: default for key, (_, default) in (optional or {}).items()}
+    kinds = {**required, **{key: kind for key, (kind, _) in (optional or {}).items()}}
+
+    def read(value: Any, place: Place) -> dict[str, Any]:
+        body = {key: each for key, each in _keys_and_values(value).items() if not key.startswith("x-")}
+        for key in body:
+            if key not in kinds:
+                close = difflib.get_close_matches(key, kinds, n=1)
+                meant = f"; did you mean '{close[0]}'?" if close else ""
+                (place / key).refuse(f"unknown key{meant}")
+        for key in required:
+            if key not in body:
+                (place / key).refuse("missing")
+        return defaults | {
+            key: (place / key).read(kind, body[key]) for key, kind in kinds.items() if key in body
+        }
+
+    return read
+
+
+def _mapping(kind: Kind) -> Kind:
+    def read(value: Any, place: Place) -> dict[str, Any]:
+        body = _keys_and_values(value)
+        if "" in body:
+            place.refuse("expected text as the key, found ''")
+        return {key: (place / key).read(kind, each) for key, each in body.items()}
+
+    return read
+
+
+def _list(kind: Kind) -> Kind:
+    def read(value: Any, place: Place) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise ValueError(f"expected a list, found {value!r}")
+        return tuple((place / index).read(kind, each) for index, each in enumerate(value))
+
+    return read
+
+
+def _keys_and_values(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"expected keys and values, found {value!r}")
+    return value
+
+
+def _text(value: Any, _: Place) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"expected text, found {value!r}")
+    return value
+
+
+def _count(value: Any, _: Place) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"expected a whole number of at least 1, found {value!r}")
+    return value
+
+
+def _size(value: Any, _: Place) -> int:
     found = _SIZE.fullmatch(str(value))
     if not found:
         raise ValueError(f"expected a size such as 512m or 2g, found {value!r}")
     return int(found[1]) << 10 * " kmg".index(found[2].lower() or " ")
 
 
-def _subnet(text: str) -> str:
-    subnet = ipaddress.IPv4Network(text)
+def _duration(value: Any, _: Place) -> str:
+    if not isinstance(value, str) or not _DURATION.fullmatch(value):
+        raise ValueError(f"expected a duration such as 20s or 1m30s, found {value!r}")
+    return value
+
+
+def _address(value: Any, place: Place) -> str:
+    return str(ipaddress.IPv4Address(_text(value, place)))
+
+
+def _subnet(value: Any, place: Place) -> ipaddress.IPv4Network:
+    subnet = ipaddress.IPv4Network(_text(value, place))
     if subnet.overlaps(SWARM_OVERLAYS):
         raise ValueError(f"{subnet} overlaps {SWARM_OVERLAYS}, where Swarm places overlay networks")
-    return str(subnet)
+    return subnet
 
 
-def _mount(value: Any) -> tuple[str, str, str]:
+def _mount(value: Any, _: Place) -> tuple[str, str, str]:
     match value.split(":") if isinstance(value, str) else ():
         case [source, target, *mode] if mode in ([], ["ro"], ["rw"]):
             return source, target, mode[0] if mode else "rw"
     raise ValueError(f"expected SOURCE:TARGET or SOURCE:TARGET:ro, found {value!r}")
 
 
-def _probe(test: tuple[str, ...]) -> tuple[str, ...]:
-    if test[:1] != ("CMD",) or len(test) == 1:
-        raise ValueError(f"expected [CMD, a command …], found {list(test)}")
-    return test[1:]
+def _probe(value: Any, place: Place) -> tuple[str, ...]:
+    match _TEXTS(value, place):
+        case ("CMD", *command) if command:
+            return tuple(command)
+    raise ValueError(f"expected [CMD, a command …], found {value!r}")
 
 
-_Tuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
-Text = Annotated[str, Field(min_length=1)]
-Texts = Annotated[tuple[Text, ...], _Tuple]
-Labels = dict[Text, Text]
-Count = Annotated[int, Field(ge=1)]
-Duration = Annotated[str, Field(pattern=r"^(\d+m)?\d+s$|^\d+m$")]
-Address = Annotated[str, AfterValidator(lambda text: str(ipaddress.IPv4Address(text)))]
-Subnet = Annotated[str, AfterValidator(_subnet)]
+def _one_pool(value: Any, place: Place) -> tuple[Any, ...]:
+    pools: tuple[Any, ...] = _list(_section({"subnet": _subnet}))(value, place)
+    if len(pools) != 1:
+        raise ValueError(f"expected one subnet, found {value!r}")
+    return pools
 
 
-class Section(BaseModel):
-    """Knows its keys. Any other key is an error, unless it starts with `x-`."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def suggest_keys(cls, body: Any) -> Any:
-        """Put in place of an unknown key's value, which nobody reads, the key that may have been meant."""
-        if not isinstance(body, dict):
-            return body
-        return {
-            key: value if key in cls.model_fields else difflib.get_close_matches(key, cls.model_fields, n=1)
-            for key, value in body.items()
-            if not key.startswith("x-")
-        }
-
-
-class Pool(Section):
-    subnet: Subnet
-
-
-class Ipam(Section):
-    config: Annotated[tuple[Pool, ...], _Tuple, Field(min_length=1, max_length=1)]
-
-
-class Network(Section):
-    labels: Labels
-    ipam: Ipam
-
-
-class Volume(Section):
-    name: Text = ""
-    labels: Labels
-
-
-class Joined(Section):
-    ipv4_address: Address
+_TEXTS = _list(_text)
+_LABELS = _mapping(_text)
+_HEALTHCHECK = _section({"test": _probe, "interval": _duration, "timeout": _duration, "retries": _count})
+# Limits, labels, an address and a health check are required; privileges are optional.
+_SERVICE = _section(
+    {
+        "image": _text,
+        "container_name": _text,
+        "hostname": _text,
+        "labels": _LABELS,
+        "networks": _mapping(_section({"ipv4_address": _address})),
+        "mem_limit": _size,
+        "pids_limit": _count,
+        "logging": _section({"driver": _text}),
+        "healthcheck": _HEALTHCHECK,
+    },
+    {
+        "build": (_text, None),
+        "command": (_TEXTS, ()),
+        "environment": (_LABELS, {}),
+        "dns": (_list(_address), ()),
+        "volumes": (_list(_mount), ()),
+        "cap_add": (_TEXTS, ()),
+        "cap_drop": (_TEXTS, ()),
+        "security_opt": (_TEXTS, ()),
+        "cgroup": (_text, None),
+        "device_cgroup_rules": (_TEXTS, ()),
+        "tmpfs": (_TEXTS, ()),
+    },
+)
+_NETWORK = _section({"labels": _LABELS, "ipam": _section({"config": _one_pool})})
+_VOLUME = _section({"labels": _LABELS}, {"name": (_text, "")})
+_FILE = _section(
+    {"name": _text, "services": _mapping(_SERVICE), "networks": _mapping(_NETWORK)},
+    {"volumes": (_mapping(_VOLUME), {})},
+)
 
 
-class Logging(Section):
-    driver: Text
-
-
-class Healthcheck(Section):
-    test: Annotated[Texts, AfterValidator(_probe)]
-    interval: Duration
-    timeout: Duration
-    retries: Count
-
-
-class Service(Section):
-    """Limits, labels, an address and a health check are required; privileges are optional."""
-
-    image: Text
-    container_name: Text
-    hostname: Text
-    labels: Labels
-    networks: dict[Text, Joined]
-    mem_limit: Annotated[int, BeforeValidator(_size)]
-    pids_limit: Count
-    logging: Logging
-    healthcheck: Healthcheck
-    build: Text = ""
-    command: Texts = ()
-    environment: Labels = Field(default={})
-    dns: Annotated[tuple[Address, ...], _Tuple] = ()
-    volumes: Annotated[tuple[Annotated[tuple[str, str, str], BeforeValidator(_mount)], ...], _Tuple] = ()
-    cap_add: Texts = ()
-    cap_drop: Texts = ()
-    security_opt: Texts = ()
-    cgroup: Text = ""
-    device_cgroup_rules: Texts = ()
-    tmpfs: Texts = ()
-
-
-class File(Section):
-    name: Text
-    services: dict[Text, Service]
-    networks: dict[Text, Network]
-    volumes: dict[Text, Volume] = Field(default={})
-
-
-def parse(document: Any, env: Mapping[str, str]) -> tuple[File | None, dict[str, Any], dict[str, str]]:
-    """Return the file or None, its values with None in place of what is wrong, and the problems by place."""
-    problems: dict[str, str] = {}
+def parse(document: Any, env: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the file's values, with None in place of what's wrong, and the problems by place."""
+    top = Place()
     try:
-        document = _interpolated(document, env, "", problems)
-        return File.model_validate(document), document, problems
-    except ValidationError as error:
-        for each in error.errors():
-            places = [part for part in each["loc"] if part != "[key]"]
-            problems.setdefault(".".join(map(str, places)) or "the file", _told(each))
-            parent = document
-            for place in places[:-1]:
-                parent = None if parent is None else parent[place]
-            if places and parent is not None:
-                parent[places[-1]] = None
+        return top.read(_FILE, _interpolated(document, env, top)) or {}, top.problems
     except RecursionError:  # an alias inside of what it stands for
-        return None, {}, {"the file": "nested too deeply"}
-    return None, document if isinstance(document, dict) else {}, problems
+        return {}, {"the file": "nested too deeply"}
 
 
-def _interpolated(value: Any, env: Mapping[str, str], place: str, problems: dict[str, str]) -> Any:
+def _interpolated(value: Any, env: Mapping[str, str], place: Place) -> Any:
     """Copy `value` with `${NAME:-default}` replaced, and with nothing that UTF-8 has no bytes for."""
     match value:
         case str():
             text = _VARIABLE.sub(lambda found: env.get(found[1]) or found[2], value)
             if "$" in _VARIABLE.sub("", value):
-                problems[place] = f"only ${{NAME:-default}} is supported, found {value!r}"
+                place.refuse(f"only ${{NAME:-default}} is supported, found {value!r}")
             elif _encodable(text) != text:
-                problems[place] = f"expected text, found {text!r}"
+                place.refuse(f"expected text, found {text!r}")
             return _encodable(text)
         case list():
-            return [_interpolated(each, env, f"{place}.{at}", problems) for at, each in enumerate(value)]
+            return [_interpolated(each, env, place / index) for index, each in enumerate(value)]
         case dict():
             copy = {}
             for key, each in value.items():
                 name = _encodable(str(key))
-                where = f"{place}.{name}" if place else name
+                where = place / name
                 if name != key:
-                    problems[where] = f"expected text as the key, found {key!r}"
-                copy[name] = each if where.startswith("x-") else _interpolated(each, env, where, problems)
+                    where.refuse(f"expected text as the key, found {key!r}")
+                copy[name] = each if where.name.startswith("x-") else _interpolated(each, env, where)
             return copy
     return value
 
 
 def _encodable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
-
-
-def _told(error: Any) -> str:
-    kind, value = error["type"], error["input"]
-    if kind == "missing":
-        return "missing"
-    if kind == "extra_forbidden":
-        return "unknown key" + "".join(f"; did you mean '{key}'?" for key in value)
-    if kind in _EXPECTED:
-        return f"expected {_EXPECTED[kind]}, found {value!r}"
-    return str(error["msg"]).removeprefix("Value error, ")

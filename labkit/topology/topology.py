@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from labkit.topology import compose_file
 from labkit.util.errors import TopologyInvalid
 from labkit.util.text import counted
 
@@ -103,8 +104,6 @@ def default_path() -> Path:
 
 def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Topology:
     """Read the topology. Raises TopologyInvalid with one line for every problem in the file."""
-    from labkit.topology import compose_file
-
     path = path or default_path()
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -118,25 +117,24 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Topol
         raise TopologyInvalid(
             f"{path.name} is not valid YAML", evidence=[str(error)], next_step=f"fix {path}"
         ) from None
-    file, values, problems = compose_file.parse(document, env)
+    values, problems = compose_file.parse(document, env)
     problems = dict(_broken_rules(values)) | problems
-    if problems or file is None:
+    if problems:
         raise TopologyInvalid(
             f"{path.name} has {counted(len(problems), 'problem')}",
             evidence=[f"{place}: {problem}" for place, problem in problems.items()],
             next_step=f"fix {path}   (docs/architecture.md lists the keys that labkit reads)",
         )
-    [(network, settings)] = file.networks.items()
-    names = {key: volume.name or f"{file.name}_{key}" for key, volume in file.volumes.items()}
+    lab, volumes = values["name"], values["volumes"]
+    [(network, settings)] = values["networks"].items()
+    names = {key: volume["name"] or f"{lab}_{key}" for key, volume in volumes.items()}
     return Topology(
-        lab=file.name,
-        services=tuple(
-            _service(name, dict(body), path.parent, names) for name, body in file.services.items()
-        ),
-        network=f"{file.name}_{network}",
-        subnet=ipaddress.IPv4Network(settings.ipam.config[0].subnet),
-        network_labels=settings.labels,
-        volumes={names[key]: volume.labels for key, volume in file.volumes.items()},
+        lab=lab,
+        services=tuple(_service(name, body, path.parent, names) for name, body in values["services"].items()),
+        network=f"{lab}_{network}",
+        subnet=settings["ipam"]["config"][0]["subnet"],
+        network_labels=settings["labels"],
+        volumes={names[key]: volume["labels"] for key, volume in volumes.items()},
     )
 
 
@@ -144,13 +142,12 @@ def _service(name: str, body: dict[str, Any], folder: Path, volume_names: Mappin
     [joined] = body.pop("networks").values()
     body |= {
         "build": folder / body["build"] if body["build"] else None,
-        "cgroup": body["cgroup"] or None,
         "volumes": tuple((volume_names.get(source, source), *rest) for source, *rest in body["volumes"]),
         "memory": body.pop("mem_limit"),
-        "log_driver": body.pop("logging").driver,
-        "ready": body.pop("healthcheck").test,
+        "log_driver": body.pop("logging")["driver"],
+        "ready": body.pop("healthcheck")["test"],
     }
-    return Service(name=name, address=joined.ipv4_address, **body)
+    return Service(name=name, address=joined["ipv4_address"], **body)
 
 
 def _broken_rules(values: Any) -> Iterator[tuple[str, str]]:
@@ -165,7 +162,7 @@ def _broken_rules(values: Any) -> Iterator[tuple[str, str]]:
             labels, place = _at(body, "labels"), f"{kind}.{name}.labels"
             if labels is None:
                 continue
-            if kind == "volumes" and "name" in body:
+            if kind == "volumes" and body["name"] != "":
                 if CACHE_LABEL not in labels:
                     yield place, f"needs {CACHE_LABEL}: a volume with a name of its own is shared by all labs"
             elif lab and labels.get(LAB_LABEL) != lab:
@@ -201,12 +198,12 @@ def _broken_connections(services: Any, networks: Any, volumes: Any) -> Iterator[
             yield place, f"expected '{network}' alone"
         if address := _at(joined, network, "ipv4_address"):
             place += f".{network}.ipv4_address"
-            if subnet and ipaddress.IPv4Address(address) not in ipaddress.IPv4Network(subnet):
+            if subnet and ipaddress.IPv4Address(address) not in subnet:
                 yield place, f"{address} is not in {subnet}"
             elif owners.setdefault(address, name) != name:
                 yield place, f"{address} already belongs to {owners[address]}"
         for index, mount in enumerate(_at(body, "volumes") or ()):
-            source = (mount or "/").partition(":")[0]
+            source = mount[0] if mount else "/"
             if volumes is not None and not source.startswith("/") and source not in volumes:
                 yield f"services.{name}.volumes.{index}", f"'{source}' is not declared under volumes"
 

@@ -171,14 +171,7 @@ def manager(snapshot: Snapshot) -> str:
     """The name of a manager that answers. Raises LabError when there is none."""
     answering = [engine.name for engine in snapshot.engines.values() if engine.manager]
     if not answering:
-        raise LabError(
-            "no manager answers, and only managers answer for the swarm",
-            evidence=[
-                f"{engine.name}: container {engine.container}, swarm {engine.swarm}"
-                for engine in snapshot.engines.values()
-            ],
-            next_step="start a manager that is off; where there is no swarm yet: docker swarm init",
-        )
+        raise snapshot.no_manager()
     return snapshot.answering_manager or answering[0]
 
 

@@ -46,7 +46,10 @@ def test_there_are_notebooks() -> None:
     assert NOTEBOOKS
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "notebook",
+    [pytest.param(path, marks=pytest.mark.xdist_group(path.stem), id=path.stem) for path in NOTEBOOKS],
+)
 def test_runs_says_what_was_committed_and_takes_solutions_alone(notebook: Path, tmp_path: Path) -> None:
     """With cells put in before each solution, which itself runs as it is committed.
 

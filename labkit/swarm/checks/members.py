@@ -104,14 +104,10 @@ def managers(count: int) -> Check:
     @in_swarm
     def check(snapshot: Snapshot) -> Verdict:
         present = [node.name for node in snapshot.nodes if node.manager_status in ("leader", "reachable")]
-        demoted = [
-            node.name
-            for node in snapshot.nodes
-            if node.role == "worker" and (seen := snapshot.engines.get(node.name)) and seen.manager
-        ]
+        demoted = snapshot.demoted_managers
         text = f"{len(present)} of {count} managers ({', '.join(present)})"
         if demoted:
-            text += f"; {', '.join(demoted)} is still becoming a worker"
+            text += f"; demoted, but still managing: {', '.join(demoted)}"
         return Verdict(len(present) == count and not demoted, text)
 
     return check
