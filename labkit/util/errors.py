@@ -7,12 +7,22 @@ exits with code 1; a notebook shows it as the cell's error, also without a trace
 import re
 from collections.abc import Callable, Sequence
 
-_SECRET = re.compile(r"\b(SWMTKN|SWMKEY)-1-[A-Za-z0-9+/=-]+")
+_SECRETS = (
+    # Swarm's join tokens and unlock keys
+    (re.compile(r"\b(SWMTKN|SWMKEY)-1-[A-Za-z0-9+/=-]+"), r"\1-1-…"),
+    # in URLs: https://user:password@proxy
+    (re.compile(r"(\w://)[^\s/\"'<>:]*:[^\s/\"'<>]*@"), r"\1…@"),
+    # what encrypts the gossip between the nodes: engines print it when they join a swarm
+    (re.compile(r"\b(Keys:)\[[][\d ]*\]"), r"\1…"),
+    (re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(-----END|\Z)", re.S), r"\1…\2"),
+)
 
 
 def redact(text: str) -> str:
-    """Return `text` with Swarm join tokens and unlock keys replaced by `SWMTKN-1-…` and `SWMKEY-1-…`."""
-    return _SECRET.sub(r"\1-1-…", text)
+    """Return `text` with join tokens, unlock keys, private keys, and passwords in URLs replaced by `…`."""
+    for secret, instead in _SECRETS:
+        text = secret.sub(instead, text)
+    return text
 
 
 class LabError(Exception):

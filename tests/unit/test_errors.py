@@ -51,6 +51,11 @@ def test_every_secret_of_a_text_is_redacted_and_nothing_else() -> None:
     assert redact(f"a {JOIN} b {UNLOCK}, c") == "a SWMTKN-1-… b SWMKEY-1-…, c"
     assert redact("SWMTKN-1-… stays") == "SWMTKN-1-… stays"
     assert redact("a SWMTKN is no token") == "a SWMTKN is no token"
+    assert redact("via http://anna:s3cret@proxy:3128/x") == "via http://…@proxy:3128/x"
+    assert redact("at ssh://anna@server") == "at ssh://anna@server"
+    assert redact("Keys:[[12 7 255] [3]] Local") == "Keys:… Local"
+    key = "-----BEGIN EC PRIVATE KEY-----\nMHcC\n-----END EC PRIVATE KEY-----"
+    assert redact(key) == "-----BEGIN EC PRIVATE KEY-----…-----END EC PRIVATE KEY-----"
 
 
 @pytest.fixture
