@@ -49,7 +49,7 @@ class LabContainer(DockerContainer):
             dns=list(service.dns),
             cap_add=list(service.cap_add),
             cap_drop=list(service.cap_drop),
-            security_opt=list(service.security_opt),
+            security_opt=service.api_security_opt,
             cgroupns=service.cgroup,
             device_cgroup_rules=list(service.device_cgroup_rules),
             mem_limit=service.memory,

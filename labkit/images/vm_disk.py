@@ -68,7 +68,7 @@ def _store(client: docker.DockerClient, image: str, archive: Iterable[bytes]) ->
         volumes=[f"{_STORING}:{_STORE}"],
         tmpfs=dict.fromkeys(powers.tmpfs, ""),
         cap_add=list(powers.cap_add),
-        security_opt=list(powers.security_opt),
+        security_opt=powers.api_security_opt,
         cgroupns=powers.cgroup,
         network_mode="none",
     )

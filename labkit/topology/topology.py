@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from labkit.topology import compose_file
+from labkit.topology import compose_file, seccomp
 from labkit.util.errors import TopologyInvalid
 from labkit.util.text import counted
 
@@ -35,7 +35,8 @@ class Service:
     """One container of the lab. `memory` is in bytes; `build` is a folder or None.
 
     `ready` is the health check's command: it returns once the service answers. The check's interval is
-    validated but not kept, because only `docker compose up --wait` uses it.
+    validated but not kept, because only `docker compose up --wait` uses it. `security_opt` names a seccomp
+    profile by its absolute path.
     """
 
     name: str
@@ -68,6 +69,11 @@ class Service:
     def role(self) -> str:
         """The role that `labkit up --swarm` gives the node: `manager` or `worker`."""
         return self.labels.get(ROLE_LABEL, "worker")
+
+    @property
+    def api_security_opt(self) -> list[str]:
+        """`security_opt` as the engine's API takes it; `docker run` takes `security_opt` itself."""
+        return [seccomp.with_profile(option) for option in self.security_opt]
 
 
 @dataclass(frozen=True)
@@ -118,7 +124,7 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Topol
             f"{path.name} is not valid YAML", evidence=[str(error)], next_step=f"fix {path}"
         ) from None
     values, problems = compose_file.parse(document, env)
-    problems = dict(_broken_rules(values)) | problems
+    problems = dict(_broken_rules(values)) | dict(_broken_profiles(values, path.parent)) | problems
     if problems:
         raise TopologyInvalid(
             f"{path.name} has {counted(len(problems), 'problem')}",
@@ -143,6 +149,7 @@ def _service(name: str, body: dict[str, Any], folder: Path, volume_names: Mappin
     body |= {
         "build": folder / body["build"] if body["build"] else None,
         "volumes": tuple((volume_names.get(source, source), *rest) for source, *rest in body["volumes"]),
+        "security_opt": tuple(seccomp.with_path(option, folder) for option in body["security_opt"]),
         "memory": body.pop("mem_limit"),
         "log_driver": body.pop("logging")["driver"],
         "ready": body.pop("healthcheck")["test"],
@@ -206,6 +213,15 @@ def _broken_connections(services: Any, networks: Any, volumes: Any) -> Iterator[
             source = mount[0] if mount else "/"
             if volumes is not None and not source.startswith("/") and source not in volumes:
                 yield f"services.{name}.volumes.{index}", f"'{source}' is not declared under volumes"
+
+
+def _broken_profiles(values: Any, folder: Path) -> Iterator[tuple[str, str]]:
+    for name, body in (_at(values, "services") or {}).items():
+        for index, option in enumerate(_at(body, "security_opt") or ()):
+            try:
+                seccomp.with_path(option or "", folder)
+            except ValueError as error:
+                yield f"services.{name}.security_opt.{index}", str(error)
 
 
 def _at(values: Any, *places: Any) -> Any:

@@ -101,7 +101,7 @@ def create_engine(outer: docker.DockerClient, server: Certificate, client: Certi
         volumes=["/var/lib/docker"],
         tmpfs=dict.fromkeys(node.tmpfs, ""),
         cap_add=list(node.cap_add),
-        security_opt=list(node.security_opt),
+        security_opt=node.api_security_opt,
         cgroupns=node.cgroup,
         device_cgroup_rules=list(node.device_cgroup_rules),
     )
