@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from labkit.images import architecture
 from labkit.util import command_hint
 
 # How each family of Linux distributions installs an engine, by the ID or ID_LIKE of /etc/os-release.
@@ -26,7 +27,8 @@ class Host:
     """The facts that decide how to get an engine.
 
     `system` is `Linux`, `Darwin`, or `Windows`; `families` are the distribution's own ID and the ones it
-    derives from; `dockerd` says whether the engine's program is installed.
+    derives from; `dockerd` says whether the engine's program is installed; `architecture` is the processor's,
+    under Docker's name.
     """
 
     system: str
@@ -34,6 +36,7 @@ class Host:
     systemd: bool = False
     root: bool = False
     dockerd: bool = False
+    architecture: str = architecture.VM
 
     @property
     def distribution(self) -> str:
@@ -59,6 +62,7 @@ def this_host() -> Host:
         systemd=Path("/run/systemd/system").exists(),  # the check that sd_booted(3) does
         root=hasattr(os, "geteuid") and os.geteuid() == 0,
         dockerd=shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is not None,
+        architecture=architecture.of_host(),
     )
 
 

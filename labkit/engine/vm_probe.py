@@ -6,7 +6,7 @@ from labkit.engine.doctor import KERNEL_FEATURES, Probe
 from labkit.engine.selection import DOCKER, ERRORS, VM, EngineContext
 from labkit.engine.vm import container, process, virtual_machine
 from labkit.engine.vm_lifecycle import ACCELERATORS
-from labkit.images import builder, vm_disk
+from labkit.images import architecture, builder, vm_disk
 from labkit.util.errors import EngineNotFound, EngineUnsuitable
 
 _TITLE = "Full kernel (--engine vm)"
@@ -44,11 +44,15 @@ def offer(context: EngineContext, probes: Iterable[Probe]) -> Probe:
 def _obstacles(context: EngineContext) -> list[str]:
     """Why no VM can run here, neither in a container nor directly; empty if one can."""
     try:
-        context.own_endpoint()
+        client = context.own_client()
     except (EngineNotFound, EngineUnsuitable) as error:
         directly = [" ".join(line.split()) for line in process.obstacles()]
         return [error.what, *directly] if directly else []
-    return []
+    try:
+        obstacle = architecture.vm_obstacle(architecture.of_engine(client))
+    except ERRORS:  # the other lines report an engine that doesn't answer
+        return []
+    return [obstacle] if obstacle else []
 
 
 def _kvm(context: EngineContext) -> bool | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException, ImageNotFound
 
+from labkit.images import architecture
 from labkit.util import packages
 from labkit.util.console import Say
 from labkit.util.errors import ImageUnavailable
@@ -28,6 +29,7 @@ def make(client: docker.DockerClient, tag: str, folder: Path, say: Say) -> None:
     pull_error = _pull(client, tag, say)
     if pull_error is None:
         return
+    _require_own_processor(client, pull_error)
     say("no registry answers; building the base from a Debian mirror")
     if not shutil.which("mmdebstrap"):
         if not (shutil.which("apt-get") and os.geteuid() == 0):
@@ -52,6 +54,17 @@ def make(client: docker.DockerClient, tag: str, folder: Path, say: Say) -> None:
         )
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _require_own_processor(client: docker.DockerClient, pull_error: str) -> None:
+    """Raise ImageUnavailable if what is built on this computer wouldn't run on the engine's."""
+    here, there = architecture.of_host(), architecture.of_engine(client)
+    if here != there:
+        raise ImageUnavailable(
+            "the base image cannot be pulled, and one built here would not run on the Docker engine",
+            evidence=[pull_error, f"this computer is {here}; the Docker engine's is {there}"],
+            next_step="connect the Docker engine to a registry, or load a bundle that was saved on its kind",
+        )
 
 
 def debian_mirror(sources: Path = Path("/etc/apt")) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound
 
-from labkit.images import base_image, catalog, dockerfile, vm_disk
+from labkit.images import architecture, base_image, catalog, dockerfile, vm_disk
 from labkit.images.base_image import IMAGE_LABEL, ORIGIN_LABEL, UPSTREAM
 from labkit.util import lock
 from labkit.util.console import ProgressReporter, Say
@@ -83,6 +83,8 @@ def ensure(client: docker.DockerClient, name: str, say: Say) -> str:
 
     Also moves the tag `labkit/NAME:latest`, which the topology file uses. Raises ImageUnavailable.
     """
+    if name == vm_disk.NAME:
+        architecture.require_vm(client)
     tag = content_tag(name)
     if not has(client, tag):
         with lock.hold("images", say=say):

@@ -13,7 +13,7 @@ from pathlib import Path
 from labkit.engine.host_info import this_host
 from labkit.engine.vm.home import FOLDER
 from labkit.engine.vm.monitor import LINE_SECONDS, Line
-from labkit.images import builder, vm_disk
+from labkit.images import architecture, builder, vm_disk
 from labkit.util import background, command_hint, packages
 from labkit.util.deadline import Deadline
 from labkit.util.errors import EngineUnsuitable
@@ -50,14 +50,18 @@ def version(folder: Path) -> str:
 
 def obstacles() -> list[str]:
     """What is missing to run a VM on this host, one line each; empty if nothing is."""
+    if obstacle := architecture.vm_obstacle(this_host().architecture):
+        return [obstacle]  # QEMU or disks wouldn't help
     return [*_without_qemu(), *_without_disks()]
 
 
 def remedy() -> str:
     """How to remove the obstacles: commands to paste, or an exact instruction."""
-    steps = []
+    steps, here = [], this_host()
+    if architecture.vm_obstacle(here.architecture):
+        return architecture.without_vm()
     if _without_qemu():
-        here, absent = this_host(), not all(map(shutil.which, PROGRAMS))
+        absent = not all(map(shutil.which, PROGRAMS))
         install = f"{'' if here.root else 'sudo '}apt-get install {' '.join(_PACKAGES)}"
         steps.append(f"{install}     ({_QEMU})" if absent and here.debian_like else f"install {_QEMU}")
     if _without_disks():
