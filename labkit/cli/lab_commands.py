@@ -9,6 +9,7 @@ from labkit.cli import terminal
 from labkit.cli.consent import provide_engine
 from labkit.cluster import provision
 from labkit.cluster.cluster import Cluster
+from labkit.cluster.subnets import Surroundings
 from labkit.engine import doctor as probes
 from labkit.engine import vm_probe
 from labkit.engine.selection import DOCKER, EngineContext
@@ -77,6 +78,7 @@ def examine(cluster: Cluster) -> list[probes.Probe]:
         if context.kind != DOCKER and context.vm() is None:
             context = EngineContext(cluster.name, DOCKER)  # the engine that could run the VM
         lines = probes.examine(context, builder.installed_tag(context.client(), "node"))
+        lines.append(Surroundings(context).examine())
         return [*lines, vm_probe.offer(cluster.context, lines), lab_status.stand_ins(cluster)]
     except (EngineNotFound, EngineUnsuitable) as error:
         return probes.no_engine(error)

@@ -113,7 +113,7 @@ class Cluster:
         with reporter.step("Network and volumes") as step:
             wanted = provision.create_network(self.context, wanted)
             provision.create_volumes(client, wanted)
-            step.result = str(wanted.subnet)
+            step.result = provision.describe_network(self.context, wanted)
         with reporter.step("Nodes and services") as step:
             if not resumed:
                 provision.start_containers(self.context, wanted, built)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import docker
 from docker.errors import APIError, NotFound
 
+from labkit.cluster import hub, subnets
 from labkit.cluster.containers import LabContainer, LabNetwork
 from labkit.cluster.node import READY_TIMEOUT, Node
 from labkit.engine.selection import EngineContext
@@ -22,7 +24,6 @@ from labkit.util import command_hint
 from labkit.util.errors import EngineNotFound, EngineUnsuitable, LabError, NotConverged
 from labkit.util.parallel import in_parallel
 
-_SUBNETS = [f"172.30.{third}" for third in range(77, 97)]
 _REMOVE_SECONDS = 20.0
 _IN_USE = (403, 409)  # a network with containers; a volume of one, or a container that is just being removed
 
@@ -82,15 +83,9 @@ def all_labs(context: EngineContext) -> list[str]:
 
 
 def choose_topology(client: docker.DockerClient, lab: str) -> Topology:
-    """The topology of `lab`, on the subnet its network has, else on the first free one."""
-    networks = client.api.networks()
-    if "LABKIT_NET" in os.environ:
-        return _load(lab, os.environ["LABKIT_NET"])
-    own = [entry for entry in networks if (entry.get("Labels") or {}).get(LAB_LABEL) == lab]
-    if own:
-        subnet = own[0]["IPAM"]["Config"][0]["Subnet"]
-        return _load(lab, subnet.rpartition(".")[0])
-    return _load(lab, _SUBNETS[0])
+    """The topology of `lab`: on the user's subnet, on the one its network has, else on the first for labs."""
+    own = subnets.own_network(client.api.networks(), lab)
+    return _load(lab, subnets.chosen_by_user() or (subnets.prefix_of(own) if own else subnets.prefixes()[0]))
 
 
 def _load(lab: str, prefix: str) -> Topology:
@@ -98,27 +93,32 @@ def _load(lab: str, prefix: str) -> Topology:
 
 
 def create_network(context: EngineContext, wanted: Topology) -> Topology:
-    """Create the lab's network; on another subnet when the engine says that this one is taken."""
-    client = context.client()
-    if client.api.networks(names=[wanted.network], filters=_of(wanted.lab)):
+    """Create the lab's network, and return the topology on the subnet that it has.
+
+    The user's own choice of a subnet is tried alone, and even where a route leads into it. Otherwise it's the
+    first subnet for labs that nothing uses, as far as can be seen; the engine has the last word. Raises
+    EngineUnsuitable if none is free.
+    """
+    around = subnets.Surroundings(context)
+    if around.own:
         return wanted
-    own_choice = "LABKIT_NET" in os.environ
-    refusals = []
-    for prefix in [os.environ["LABKIT_NET"]] if own_choice else _SUBNETS:
+    own_choice, refusals = subnets.chosen_by_user(), []
+    for prefix in [own_choice] if own_choice else around.free():
         chosen = _load(wanted.lab, prefix)
         try:
-            LabNetwork(client, chosen).create()
+            LabNetwork(context.client(), chosen).create()
         except APIError as error:
             if "overlap" not in str(error.explanation):
                 raise
             refusals.append(f"{chosen.subnet}: {error.explanation}")
         else:
             return chosen
-    raise EngineUnsuitable(
-        "no free subnet for the lab's network",
-        evidence=refusals[:3],
-        next_step=f"docker network prune, or choose one: LABKIT_NET=192.168.77 {context.hint('up')}",
-    )
+    raise around.none_free(refusals)
+
+
+def describe_network(context: EngineContext, wanted: Topology) -> str:
+    """The lab's subnet, with a warning if a route of this computer leads into it."""
+    return subnets.Surroundings(context).describe(wanted.subnet)
 
 
 def create_volumes(client: docker.DockerClient, topology: Topology) -> None:
@@ -130,7 +130,7 @@ def create_volumes(client: docker.DockerClient, topology: Topology) -> None:
 def start_containers(context: EngineContext, topology: Topology, tags: dict[str, str]) -> None:
     """Create what is missing, start what is stopped, all at once; return when everything answers.
 
-    A service of an outdated image is made anew: what it keeps is in volumes.
+    A service with an outdated image, or another way to Docker Hub, is made anew: what it keeps is in volumes.
     """
     client = context.client()
     present = node_entries(client, topology.lab) | service_entries(client, topology.lab)
@@ -140,7 +140,15 @@ def start_containers(context: EngineContext, topology: Topology, tags: dict[str,
         client = context.client()
         api = client.api
         entry = present.get(service.name)
-        if entry and not service.is_node and entry["ImageID"] != current[service.image]:
+        service = replace(service, environment=hub.environment(client, service))
+        if (
+            entry
+            and not service.is_node
+            and (
+                entry["ImageID"] != current[service.image]
+                or hub.is_outdated(api.inspect_container(entry["Id"]), service.environment)
+            )
+        ):
             api.remove_container(entry["Id"], force=True, v=True)
             entry = None
         if entry is None:
