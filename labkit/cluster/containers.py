@@ -44,7 +44,9 @@ class LabContainer(DockerContainer):
             labels=service.labels,
             network=topology.network,
             networking_config={
-                topology.network: EndpointConfig("1.41", ipv4_address=service.address, aliases=[service.name])
+                topology.network: EndpointConfig(
+                    client.api.api_version, ipv4_address=service.address, aliases=[service.name]
+                )
             },
             dns=list(service.dns),
             cap_add=list(service.cap_add),

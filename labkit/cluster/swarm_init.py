@@ -6,6 +6,7 @@ from typing import Any
 
 import docker
 from docker.errors import APIError
+from docker.utils import version_gte
 
 from labkit.cluster.node import Node
 from labkit.engine.selection import ERRORS
@@ -173,5 +174,6 @@ def _clean(node: Node) -> None:
     for container in api.containers(all=True):
         api.remove_container(container["Id"], v=True, force=True)
     api.prune_networks()
-    api.prune_volumes(filters={"all": True})
+    # Up to API 1.41 all volumes are meant, and Docker 20.10 refuses the filter (moby, volume/service).
+    api.prune_volumes(filters={"all": True} if version_gte(api.api_version, "1.42") else None)
     node.run(_TIDY, quiet=True, timeout=20)

@@ -1,22 +1,22 @@
 """Finds the user's Docker engine and connects to engines."""
 
 import math
-import re
 import ssl
 from dataclasses import replace
+from typing import Any
 
 import docker
 from docker.errors import DockerException
 
+from labkit.engine.client import EngineAPI, EngineClient
 from labkit.engine.endpoints import Endpoint, Failure, candidates, chosen_by_user
 from labkit.engine.host_info import next_step, this_host
 from labkit.engine.tls import Credentials
+from labkit.transport import api_version
 from labkit.util.errors import EngineNotFound, EngineUnsuitable
 from labkit.util.text import version_number
 
-MINIMUM_API = "1.41"  # Docker 20.10
 PING_SECONDS = 3
-_VERSION = re.compile(r"\d+(\.\d+)+")
 PERMISSION_DENIED = "permission denied"
 NO_TRUST = "TLS failed"
 
@@ -59,7 +59,7 @@ def own_engine() -> Endpoint:
 
 def connect(engine: Endpoint, timeout: float = 60) -> docker.DockerClient:
     """Return a new client for an engine that was found; each of its calls may take `timeout` seconds."""
-    return docker.DockerClient(
+    return EngineClient(
         base_url=engine.url,
         version=engine.api_version,  # known from `ask`, which saves a round trip
         timeout=math.ceil(timeout),
@@ -69,46 +69,52 @@ def connect(engine: Endpoint, timeout: float = 60) -> docker.DockerClient:
 
 
 def ask(candidate: Endpoint) -> Endpoint | Failure:
-    """Ping an engine, for up to 3 s; return its endpoint with the API version, or why it didn't answer.
+    """Ping an engine, for up to 3 s; return its endpoint with the API version to use, or why there's none.
 
+    The requests carry no version, because an engine refuses the versions that are too old for it.
     Raises `EngineUnsuitable` if the engine is too old or runs Windows containers.
     """
     try:
-        with docker.APIClient(
+        with EngineAPI(
             base_url=candidate.url,
-            version=MINIMUM_API,
+            version=api_version.OLDEST,  # docker-py asks the engine if it isn't given one
             timeout=PING_SECONDS,
             tls=_tls(candidate),
             use_ssh_client=True,
         ) as api:
             # Not api.ping(), which discards the headers: they hold the versions.
             reply = api.get(f"{api.base_url}/_ping", timeout=PING_SECONDS)
+            if reply.status_code != 200:
+                return Failure(candidate.source, f"answered HTTP {reply.status_code}: {reply.text.strip()}")
+            if "Libpod-Api-Version" in reply.headers:
+                return Failure(candidate.source, "podman answered; Swarm Lab needs Docker")
+            newest = api_version.announced(reply.headers)
+            if newest is None:
+                return Failure(candidate.source, "what answered is not a Docker engine")
+            _require_suitable(candidate, newest, reply.headers.get("Ostype", "linux"))
+            version = api_version.choose(newest, lambda: _version(api))
     except (DockerException, OSError, ValueError) as error:  # requests' own errors are OSError or ValueError
         return Failure(candidate.source, _reason(error))
-    if reply.status_code != 200:
-        return Failure(candidate.source, f"answered HTTP {reply.status_code}: {reply.text.strip()}")
-    if "Libpod-Api-Version" in reply.headers:
-        return Failure(candidate.source, "podman answered; Swarm Lab needs Docker")
-    version = reply.headers.get("Api-Version")
-    if version is None or not _VERSION.fullmatch(version):
-        return Failure(candidate.source, "what answered is not a Docker engine")
-    engine = replace(candidate, api_version=version)
-    _require_suitable(engine, reply.headers.get("Ostype", "linux"))
-    return engine
+    return replace(candidate, api_version=version)
 
 
-def _require_suitable(engine: Endpoint, containers: str) -> None:
+def _version(api: docker.APIClient) -> Any:
+    reply = api.get(f"{api.base_url}/version", timeout=PING_SECONDS)
+    return reply.json() if reply.status_code == 200 else None
+
+
+def _require_suitable(engine: Endpoint, newest: str, containers: str) -> None:
     if containers == "windows":
         raise EngineUnsuitable(
             f"the Docker engine at {engine.url} runs Windows containers",
             evidence=["Swarm Lab's nodes are Linux containers"],
             next_step="in Docker Desktop's menu, choose “Switch to Linux containers”",
         )
-    if version_number(engine.api_version) < version_number(MINIMUM_API):
+    if version_number(newest) < version_number(api_version.OLDEST):
         raise EngineUnsuitable(
             f"the Docker engine at {engine.url} is too old",
             evidence=[
-                f"it speaks API {engine.api_version}; Swarm Lab needs {MINIMUM_API} or newer (Docker 20.10)"
+                f"it speaks API {newest}; Swarm Lab needs {api_version.OLDEST} or newer (Docker 20.10)"
             ],
             next_step="update Docker: https://docs.docker.com/engine/install/",
         )

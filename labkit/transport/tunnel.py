@@ -12,24 +12,29 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 import docker
+import requests
 import urllib3
 import urllib3.connection
 from docker.transport.basehttpadapter import BaseHTTPAdapter
 
+from labkit.transport import api_version
 from labkit.transport.attach import STDOUT, Execution
 
 ANSWER_SECONDS = 10.0
 ERRORS = (OSError, HTTPException, ValueError, urllib3.exceptions.HTTPError, docker.errors.DockerException)
 """What `Tunnel.get` and `Lines` raise when an engine does not answer."""
 
-_API_VERSION = "v1.45"  # of Docker 26.1, which the node image has
+PING = "/_ping"
 _JSON, _TEXT = "application/json", "text/plain"
 _BASE_URL = "http://node:80"  # docker-py wants a port; nothing ever resolves this address
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An engine's answer: HTTP status, the header `Swarm` (of `/_ping` alone) and the JSON body."""
+    """An engine's answer: HTTP status, the state in the swarm (of `/_ping` alone), and the JSON body.
+
+    The state is as in the header `Swarm`: `active/manager`, `active/worker`, `inactive`, and others.
+    """
 
     status: int
     swarm: str | None
@@ -37,12 +42,17 @@ class Answer:
 
 
 class Tunnel:
-    """The connections to the engine inside one container, for all threads: two are kept open."""
+    """The connections to the engine inside one container, for all threads: two are kept open.
+
+    Requests have the API version that suits the engine. It's known from the first `/_ping`, which costs about
+    2 ms, and each later one checks it: the container may start again with another engine.
+    """
 
     def __init__(self, client: Callable[[], docker.DockerClient], container_id: str) -> None:
         """`client` returns the calling thread's client of the outer engine."""
         self._client, self._container_id = client, container_id
         self._pool = _Pool(self._dial)
+        self._versions = ("", "")  # the one that the engine announced, and the one to use
 
     def _dial(self) -> "Stream":
         return dial(self._client(), self._container_id)
@@ -50,39 +60,89 @@ class Tunnel:
     def open_api(self, timeout: int = 30) -> docker.APIClient:
         """Return a docker-py client; `timeout` in seconds bounds each call. Not safe across threads.
 
-        Its calls raise requests.ConnectionError when the node does not answer.
+        This and its calls raise requests.ConnectionError when the node does not answer.
         """
-        return _TunnelledClient(_TunnelAdapter(self._pool), timeout)
+        try:
+            version = self._version(timeout)
+        except ERRORS as error:
+            raise requests.ConnectionError(error) from error
+        return _TunnelledClient(_TunnelAdapter(self._pool), version, timeout)
 
     def get(self, path: str, timeout: float = ANSWER_SECONDS) -> Answer:
         """The answer to a GET request, at half of docker-py's cost. Safe across threads.
 
         `timeout` in seconds bounds the wait for it. Raises one of ERRORS when there is none.
         """
-        reply = self._pool.urlopen("GET", f"/{_API_VERSION}{path}", timeout=timeout, retries=False)
-        kind = reply.headers.get("Content-Type", "").partition(";")[0]
-        if kind not in (_JSON, _TEXT):  # a connection that breaks within the headers looks like their end
-            raise HTTPException(f"{path} was answered in part, or not by an engine")
-        body = json.loads(reply.data) if kind == _JSON else None
-        return Answer(reply.status, reply.headers.get("Swarm"), body)
+        return self._ping(timeout) if path == PING else self._ask(path, timeout)
 
     def lines(self, path: str) -> "Lines":
         """Open a connection of its own for an answer without end, such as `/events`. Raises one of ERRORS."""
-        return Lines(self._dial(), path)
+        version = self._version(ANSWER_SECONDS)
+        return Lines(self._dial(), version, path)
+
+    def _version(self, timeout: float) -> str:
+        """The API version to use with the engine. Raises one of ERRORS."""
+        if not self._versions[1]:
+            self._ping(timeout)
+        return self._versions[1]
+
+    def _ping(self, timeout: float) -> Answer:
+        reply = self._request(PING, timeout)
+        newest = api_version.announced(reply.headers)
+        if newest is None:
+            raise HTTPException(f"{PING} was not answered by a Docker engine")
+        if newest != self._versions[0]:
+            self._versions = (
+                newest,
+                api_version.choose(newest, lambda: json.loads(self._request("/version", timeout).data)),
+            )
+        swarm = reply.headers.get("Swarm")
+        if swarm is None and reply.status == 200:
+            swarm = self._swarm_state(timeout)
+        return Answer(reply.status, swarm, None)
+
+    def _swarm_state(self, timeout: float) -> str | None:
+        """What the header `Swarm` would say, by the answer to `/info`: Docker 20.10 doesn't send it."""
+        try:
+            info = self._ask("/info", timeout).body
+        except urllib3.exceptions.ReadTimeoutError:
+            # Only a manager asks others before it answers (moby v20.10.24, daemon/cluster/swarm.go, Info).
+            return "active/manager"
+        swarm = info.get("Swarm") if isinstance(info, dict) else None
+        if not swarm:
+            return None
+        state = str(swarm["LocalNodeState"])
+        role = "manager" if swarm["ControlAvailable"] else "worker"
+        return f"{state}/{role}" if state == "active" else state
+
+    def _ask(self, path: str, timeout: float) -> Answer:
+        reply = self._request(f"/v{self._version(timeout)}{path}", timeout)
+        return Answer(reply.status, None, json.loads(reply.data) if _kind(reply) == _JSON else None)
+
+    def _request(self, path: str, timeout: float) -> urllib3.BaseHTTPResponse:
+        reply = self._pool.urlopen("GET", path, timeout=timeout, retries=False)
+        # A connection that breaks within the headers looks like their end.
+        if _kind(reply) not in (_JSON, _TEXT):
+            raise HTTPException(f"{path} was answered in part, or not by an engine")
+        return reply
+
+
+def _kind(reply: urllib3.BaseHTTPResponse) -> str:
+    return reply.headers.get("Content-Type", "").partition(";")[0]
 
 
 class Lines:
     """The lines of an answer without end; `close` ends it, from any thread."""
 
-    def __init__(self, stream: "Stream", path: str) -> None:
-        self._stream, self._path = stream, path
+    def __init__(self, stream: "Stream", version: str, path: str) -> None:
+        self._stream, self._version, self._path = stream, version, path
 
     def __iter__(self) -> Iterator[bytes]:
         """Ask, and yield lines until either side hangs up. Raises one of ERRORS."""
         connection = HTTPConnection("node")
         connection.sock = self._stream  # it has all of a socket that is needed
         self._stream.settimeout(ANSWER_SECONDS)
-        connection.request("GET", f"/{_API_VERSION}{self._path}")
+        connection.request("GET", f"/v{self._version}{self._path}")
         response = connection.getresponse()
         if response.status != 200:
             raise HTTPException(f"{self._path} answered {response.status} {response.reason}")
@@ -95,13 +155,16 @@ class Lines:
 
 
 def open_api(client: docker.DockerClient, container_id: str, timeout: int = 30) -> docker.APIClient:
-    """A docker-py client of the engine inside a container, with connections of its own; `close` ends them."""
+    """A docker-py client of the engine inside a container, with connections of its own; `close` ends them.
+
+    Raises requests.ConnectionError when the engine does not answer.
+    """
     return Tunnel(lambda: client, container_id).open_api(timeout)
 
 
 class _TunnelledClient(docker.APIClient):
-    def __init__(self, adapter: "_TunnelAdapter", timeout: int) -> None:
-        super().__init__(base_url=_BASE_URL, version="1.41", timeout=timeout)
+    def __init__(self, adapter: "_TunnelAdapter", version: str, timeout: int) -> None:
+        super().__init__(base_url=_BASE_URL, version=version, timeout=timeout)
         self.trust_env = False  # a proxy of the learner's machine has no business here
         self.mount(_BASE_URL, adapter)
         self._custom_adapter = adapter

@@ -1,5 +1,6 @@
 """Finding the outer engine: which places are asked, in which order, and what a failure tells."""
 
+import json
 import os
 import socket
 import ssl
@@ -23,25 +24,40 @@ from labkit.engine.find import ask
 from labkit.engine.host_info import Host
 from labkit.engine.selection import DOCKER, EngineContext
 from labkit.util.errors import EngineNotFound, EngineUnsuitable
+from tests.api_rules import Versions, without_version
 from tests.certificates import Certificate, client_folder, self_signed
 from tests.docker_contexts import make_context
 
 VARIABLES = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "LABKIT_ENGINE")
 
 
-def ping(status: int = 200, **headers: str) -> type[BaseHTTPRequestHandler]:
-    """Answers as a Docker engine's `/_ping` does, with empty lists to all else."""
+def ping(status: int = 200, least: str = "1.12", **headers: str) -> type[BaseHTTPRequestHandler]:
+    """Answers as a Docker engine does: to `/_ping`, `/version`, and with empty lists to all else.
+
+    It refuses requests in versions that it doesn't accept, which are those outside `least` and `Api_Version`.
+    """
     sent = {"Api_Version": "1.41", **headers}
+    accepted = Versions(sent["Api_Version"] or "1.41", least or "1.24")
 
     class Ping(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(status)
+            refusal = accepted.refusal(self.path)
+            match without_version(self.path):
+                case _ if refusal:
+                    body = json.dumps({"message": refusal})
+                case "/_ping":
+                    body = "OK"
+                case "/version":
+                    body = json.dumps({"MinAPIVersion": least} if least else {})
+                case _:
+                    body = "[]"  # no containers
+            self.send_response(400 if refusal else status)
             for name, value in sent.items():
                 if value:
                     self.send_header(name.replace("_", "-"), value)
-            self.send_header("Content-Length", "2")
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(b"OK" if self.path.endswith("/_ping") else b"[]")  # no containers
+            self.wfile.write(body.encode())
 
         def address_string(self) -> str:
             return "unix"
@@ -54,7 +70,7 @@ def ping(status: int = 200, **headers: str) -> type[BaseHTTPRequestHandler]:
 
 @contextmanager
 def engine_at(path: Path, status: int = 200, **headers: str) -> Iterator[str]:
-    """A Docker engine's `/_ping` and empty lists on a unix socket; yields its URL."""
+    """What `ping` answers, on a unix socket; yields its URL."""
     with ThreadingUnixStreamServer(str(path), ping(status, **headers)) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"unix://{path}"
@@ -313,9 +329,28 @@ def test_unsuitable_engine_is_refused(tmp_path: Path, headers: dict[str, str], w
     assert "DOCKER_HOST" not in os.environ
 
 
-def test_api_versions_are_compared_as_numbers(tmp_path: Path) -> None:
-    with engine_at(tmp_path / "usual.sock", Api_Version="1.100"):
-        assert find_engine().api_version == "1.100"
+@pytest.mark.parametrize(
+    ("newest", "least", "used"),
+    [
+        pytest.param("1.41", "1.12", "1.41", id="20.10"),
+        pytest.param("1.45", "1.24", "1.45", id="26.1"),
+        pytest.param("1.51", "1.24", "1.51", id="28.5"),
+        pytest.param("1.51", "1.44", "1.51", id="28.5 as strict as 29"),
+        pytest.param("1.52", "1.44", "1.51", id="newer than tested"),
+        pytest.param("1.52", "1.9", "1.51", id="versions are compared as numbers"),
+        pytest.param("1.100", "1.52", "1.52", id="too new for what was tested"),
+        pytest.param("1.100", "1.100", "1.100", id="accepts one version only"),
+        pytest.param("1.100", "", "1.51", id="a minimum of 1.24 that it does not tell"),
+    ],
+)
+def test_the_highest_version_that_both_know_and_that_is_tested_is_used(
+    tmp_path: Path, newest: str, least: str, used: str
+) -> None:
+    with engine_at(tmp_path / "usual.sock", least=least, Api_Version=newest):
+        assert find_engine().api_version == used
+        client = EngineContext("test").client()
+        assert client.api.api_version == used
+        assert client.api.containers() == []
 
 
 @pytest.mark.parametrize(

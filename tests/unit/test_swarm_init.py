@@ -262,3 +262,43 @@ def test_a_fault_that_stays_is_told_with_what_was_tried() -> None:
         faults.undo(cast("Node", node))
     assert any("iptables" in line for line in caught.value.evidence)
     assert "wait_ready" not in node.did
+
+
+# -- bare engines are tidied ----------------------------------------------------------------------------
+
+
+class Untidy:
+    """A node whose engine has nothing but volumes to remove."""
+
+    name = "worker1"
+
+    def __init__(self, api_version: str) -> None:
+        self.api_version = api_version
+        self.pruned: list[dict[str, bool] | None] = []
+
+    @property
+    def api(self) -> "Untidy":
+        return self
+
+    def containers(self, **_: bool) -> list[Any]:
+        return []
+
+    def prune_networks(self) -> None:
+        pass
+
+    def prune_volumes(self, filters: dict[str, bool] | None) -> None:
+        self.pruned.append(filters)
+
+    def run(self, *_: object, **__: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("api_version", "filters"), [("1.41", None), ("1.42", {"all": True}), ("1.51", {"all": True})]
+)
+def test_named_volumes_are_removed_too_whatever_the_engine_means_by_prune(
+    api_version: str, filters: dict[str, bool] | None
+) -> None:
+    node = Untidy(api_version)
+    assert swarm_init.tidy([cast(Node, node)]) == []
+    assert node.pruned == [filters]

@@ -13,6 +13,7 @@ from requests.exceptions import ConnectionError as NoConnection
 
 from labkit.transport import tunnel
 from labkit.transport.tunnel import ERRORS, Tunnel
+from tests.api_rules import Versions, without_version
 from tests.helpers import eventually
 
 
@@ -28,9 +29,13 @@ def reply(body: bytes, status: str = "200 OK", kind: str = "application/json", *
 
 
 class Engine:
-    """Answers each path on each connection; None hangs up, an empty answer never comes."""
+    """Answers each path on each connection; None hangs up, an empty answer never comes.
+
+    Like a real engine, it announces its newest version on each ping and refuses other versions than its own.
+    """
 
     def __init__(self) -> None:
+        self.versions = Versions()
         self.answers: dict[str, bytes | None] = {}
         self.lines: list[socket.socket] = []
         self.asked: list[str] = []
@@ -48,11 +53,26 @@ class Engine:
                 pass
             path = first.split()[1].decode()
             self.asked.append(path)
-            answer = self.answers.get(path.partition("?")[0], reply(b"{}"))
+            answer = self._answer(path)
             if answer is None:
                 break
             line.sendall(answer)
         line.shutdown(socket.SHUT_RDWR)
+
+    def _answer(self, path: str) -> bytes | None:
+        if refusal := self.versions.refusal(path):
+            return reply(json.dumps({"message": refusal}).encode(), status="400 Bad Request")
+        if (known := path.partition("?")[0]) in self.answers:
+            return self.answers[known]
+        match without_version(path):
+            case "/_ping":
+                return self.ping(Swarm="inactive")
+            case "/version":
+                return reply(json.dumps({"MinAPIVersion": self.versions.least}).encode())
+        return reply(b"{}")
+
+    def ping(self, **headers: str) -> bytes:
+        return reply(b"OK", kind="text/plain", **{"Api-Version": self.versions.newest}, **headers)
 
 
 @pytest.fixture
@@ -72,7 +92,7 @@ def way(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Tunnel:
 
 def test_an_answer_has_its_status_its_header_and_its_body(engine: Engine, way: Tunnel) -> None:
     engine.answers = {
-        "/v1.45/_ping": reply(b"OK", kind="text/plain", Swarm="active/manager"),
+        "/_ping": engine.ping(Swarm="active/manager"),
         "/v1.45/nodes": reply(b'[{"ID": "n1"}]'),
         "/v1.45/tasks": reply(b'{"message": "no leader"}', status="503 Service Unavailable"),
     }
@@ -111,12 +131,12 @@ def test_threads_share_the_connections_and_each_gets_its_own_answer(engine: Engi
 
 
 def test_docker_pys_client_is_on_the_same_connections(engine: Engine, way: Tunnel) -> None:
-    engine.answers = {"/v1.41/nodes": reply(b'[{"ID": "n1"}]')}
+    engine.answers = {"/v1.45/nodes": reply(b'[{"ID": "n1"}]')}
     way.get("/nodes")
     api = way.open_api()
     assert api.nodes() == [{"ID": "n1"}]
     assert len(engine.lines) == 1
-    engine.answers = {"/v1.41/nodes": None}
+    engine.answers = {"/v1.45/nodes": None}
     with pytest.raises(NoConnection):
         api.nodes()
 
@@ -133,10 +153,10 @@ def test_lines_come_as_they_are_said_until_they_are_closed(engine: Engine, way: 
     reader = threading.Thread(target=read)
     reader.start()
     eventually(lambda: seen == [b'{"n": 1}\n'], "a line")
-    engine.lines[0].sendall(b'9\r\n{"n": 2}\n\r\n')
+    engine.lines[-1].sendall(b'9\r\n{"n": 2}\n\r\n')
     eventually(lambda: seen[1:] == [b'{"n": 2}\n'], "another line")
-    assert engine.asked == ["/v1.45/events?since=1"]
-    engine.lines[0].sendall(b"0\r\n\r\n")
+    assert engine.asked == ["/_ping", "/v1.45/events?since=1"]
+    engine.lines[-1].sendall(b"0\r\n\r\n")
     reader.join(10)
     assert not reader.is_alive()
 
@@ -145,3 +165,100 @@ def test_lines_of_an_engine_that_refuses_are_an_error(engine: Engine, way: Tunne
     engine.answers = {"/v1.45/events": reply(b'{"message": "no"}', status="503 Service Unavailable")}
     with pytest.raises(HTTPException, match="/events answered 503"):
         list(way.lines("/events"))
+
+
+# -- versions of the API ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("newest", "least", "used"),
+    [
+        pytest.param("1.41", "1.12", "1.41", id="20.10"),
+        pytest.param("1.45", "1.24", "1.45", id="26.1"),
+        pytest.param("1.51", "1.24", "1.51", id="28.5"),
+        pytest.param("1.51", "1.44", "1.51", id="28.5 as strict as 29"),
+        pytest.param("1.51", "1.51", "1.51", id="28.5 at its strictest"),
+        pytest.param("1.52", "1.44", "1.51", id="newer than tested"),
+        pytest.param("1.100", "1.60", "1.60", id="too new for what was tested"),
+    ],
+)
+def test_requests_have_the_version_that_suits_the_engine(
+    engine: Engine, way: Tunnel, newest: str, least: str, used: str
+) -> None:
+    engine.versions = Versions(newest, least)
+    engine.answers = {f"/v{used}/nodes": reply(b'[{"ID": "n1"}]')}
+    assert way.get("/nodes").body == [{"ID": "n1"}]
+    assert way.open_api().nodes() == [{"ID": "n1"}]
+    assert b"".join(way.lines("/events")) == b"{}"
+    versioned = {path for path in engine.asked if path.startswith("/v1.")}
+    assert versioned == {f"/v{used}/nodes", f"/v{used}/events"}
+
+
+def test_the_version_costs_one_ping(engine: Engine, way: Tunnel) -> None:
+    for _ in range(3):
+        way.get("/nodes")
+        way.open_api().nodes()
+    assert engine.asked == ["/_ping", *["/v1.45/nodes"] * 6]
+    way.get("/_ping")
+    assert engine.asked[7:] == ["/_ping"]
+
+
+def test_a_snapshot_that_begins_with_pings_pays_nothing_for_the_version(engine: Engine, way: Tunnel) -> None:
+    for path in ("/_ping", "/nodes", "/_ping", "/nodes"):
+        way.get(path)
+    assert engine.asked == ["/_ping", "/v1.45/nodes"] * 2
+
+
+def test_a_ping_notices_that_the_container_runs_another_engine(engine: Engine, way: Tunnel) -> None:
+    assert way.get("/nodes").status == 200
+    engine.versions = Versions("1.51", "1.51")
+    assert way.get("/nodes").status == 400
+    assert way.get("/_ping").status == 200
+    assert way.get("/nodes").status == 200
+
+
+@pytest.mark.parametrize("answer", [None, reply(b"OK"), reply(b"OK", **{"Api-Version": "x"})])
+def test_without_a_version_nothing_is_asked_until_the_engine_tells(
+    engine: Engine, way: Tunnel, answer: bytes | None
+) -> None:
+    engine.answers = {"/_ping": answer}
+    with pytest.raises(ERRORS):
+        way.get("/nodes")
+    with pytest.raises(NoConnection):
+        way.open_api()
+    with pytest.raises(ERRORS):
+        way.lines("/events")
+    assert set(engine.asked) == {"/_ping"}
+    engine.answers = {}
+    assert way.open_api().nodes() == {}
+
+
+@pytest.mark.parametrize(
+    ("state", "control", "header"),
+    [
+        ("active", True, "active/manager"),
+        ("active", False, "active/worker"),
+        ("inactive", False, "inactive"),
+        ("locked", False, "locked"),
+    ],
+)
+def test_the_state_in_the_swarm_of_an_engine_without_the_header(
+    engine: Engine, way: Tunnel, state: str, control: bool, header: str
+) -> None:
+    """Docker 20.10 doesn't send it (moby v20.10.24, api/server/router/system/system_routes.go)."""
+    engine.versions = Versions("1.41", "1.12")
+    info = {"Swarm": {"LocalNodeState": state, "ControlAvailable": control}}
+    engine.answers = {"/_ping": engine.ping(), "/v1.41/info": reply(json.dumps(info).encode())}
+    assert way.get("/_ping") == tunnel.Answer(200, header, None)
+
+
+def test_a_manager_without_the_header_that_waits_for_a_leader_is_a_manager(
+    engine: Engine, way: Tunnel
+) -> None:
+    engine.answers = {"/_ping": engine.ping(), "/v1.45/info": b""}
+    assert way.get("/_ping", timeout=0.3) == tunnel.Answer(200, "active/manager", None)
+
+
+def test_without_any_word_about_the_swarm_the_state_is_unknown(engine: Engine, way: Tunnel) -> None:
+    engine.answers = {"/_ping": engine.ping(), "/v1.45/info": reply(b"{}", status="500 Oops")}
+    assert way.get("/_ping") == tunnel.Answer(200, None, None)

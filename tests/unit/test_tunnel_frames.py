@@ -15,6 +15,7 @@ from labkit.transport.attach import STDERR, STDOUT
 from labkit.transport.tunnel import Tunnel
 
 JSON = "Content-Type: application/json"
+PING = "GET /_ping"
 EVENTS = "/events?since=1"
 Frames = list[tuple[int, bytes]]
 
@@ -22,6 +23,9 @@ Frames = list[tuple[int, bytes]]
 def reply(body: str, *headers: str, status: str = "200 OK") -> bytes:
     length = f"Content-Length: {len(body.encode())}"
     return "\r\n".join([f"HTTP/1.1 {status}", length, *headers, "", body]).encode()
+
+
+PONG = reply("OK", "Content-Type: text/plain", "Api-Version: 1.45", "Swarm: active/manager")
 
 
 def out(*data: bytes) -> Frames:
@@ -64,10 +68,10 @@ class Process:
 
 
 class Node:
-    """A node's container, in which `answer` answers; each connection is a process."""
+    """A node's container, in which `answer` answers all but pings; each connection is a process."""
 
     def __init__(self, answer: Callable[[str], Frames | None]) -> None:
-        self.answer = answer
+        self.answer = lambda asked: out(PONG) if asked == PING else answer(asked)
         self.processes: list[Process] = []
         self.commands: list[Sequence[str]] = []
 
@@ -93,10 +97,11 @@ def connected(answer: Callable[[str], Frames | None]) -> tuple[Node, Tunnel]:
 
 
 def test_an_answer_is_its_status_the_swarm_and_the_json() -> None:
-    node, opened = connected(lambda _: out(reply('{"a": [1]}', JSON, "Swarm: active/manager")))
-    assert opened.get("/nodes") == tunnel.Answer(200, "active/manager", {"a": [1]})
+    node, opened = connected(lambda _: out(reply('{"a": [1]}', JSON)))
+    assert opened.get("/_ping") == tunnel.Answer(200, "active/manager", None)
+    assert opened.get("/nodes") == tunnel.Answer(200, None, {"a": [1]})
     assert node.commands == [["docker", "system", "dial-stdio"]]
-    assert node.processes[0].asked == ["GET /v1.45/nodes"]
+    assert node.processes[0].asked == [PING, "GET /v1.45/nodes"]
 
 
 @given(
@@ -174,8 +179,8 @@ def test_lines_come_as_they_are_said_until_the_other_side_hangs_up() -> None:
     node, opened = connected(lambda _: said)
     lines = opened.lines(EVENTS)
     assert list(lines) == [b'{"a": 1}\n', b'{"b": 2}\n']
-    assert node.processes[0].asked == [f"GET /v1.45{EVENTS}"]
-    assert node.processes[0].timeouts == [tunnel.ANSWER_SECONDS, None]
+    assert [process.asked for process in node.processes] == [[PING], [f"GET /v1.45{EVENTS}"]]
+    assert node.processes[1].timeouts == [tunnel.ANSWER_SECONDS, None]
     lines.close()
     lines.close()
-    assert node.processes[0].closed
+    assert node.processes[1].closed
