@@ -24,7 +24,7 @@ from docker.models.containers import Container
 from labkit.cluster import provision
 from labkit.cluster.containers import LabContainer
 from labkit.engine.endpoints import Endpoint
-from labkit.engine.find import MINIMUM_API, ask, connect, own_engine
+from labkit.engine.find import ask, connect, own_engine
 from labkit.engine.selection import DOCKER, EngineContext
 from labkit.images import builder
 from labkit.topology import topology
@@ -72,7 +72,9 @@ def url(certificates: dict[str, Certificate], folder: Path) -> Iterator[str]:
         port = container.ports["2376/tcp"][0]["HostPort"]
         there = Endpoint(f"tcp://127.0.0.1:{port}", "test", cert_path=folder)
         eventually(lambda: isinstance(ask(there), Endpoint), "an answer over TLS")
-        inner = connect(replace(there, api_version=MINIMUM_API))
+        answered = ask(there)
+        assert isinstance(answered, Endpoint)
+        inner = connect(answered)
         busybox = builder.ensure(outer, "busybox", lambda _: None)
         builder.load(inner, builder.save(outer, [busybox, "labkit/busybox:latest"]))
         mounts = ["/usr:/usr:ro", "/var/run/docker.sock:/var/run/docker.sock"]
