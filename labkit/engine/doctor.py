@@ -89,7 +89,7 @@ _KERNEL = {
     "esp": _Line(
         "ESP (encrypted overlays)",
         "05-connect-overlays",
-        _modprobe("-a esp4 gcm", "the step on encrypted overlays is skipped"),
+        _modprobe("-a esp4 gcm xt_bpf xt_policy", "the step on encrypted overlays is skipped"),
     ),
     "fuse": _Line(
         "FUSE (volume plugins)",

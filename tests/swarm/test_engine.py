@@ -1,6 +1,7 @@
 """Finding and probing the engine that is really there."""
 
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator
 
 import docker
 import pytest
@@ -9,6 +10,7 @@ from docker.models.containers import Container
 from labkit.engine import doctor
 from labkit.engine.doctor import LABEL
 from labkit.engine.selection import EngineContext
+from labkit.images import builder
 from labkit.util import command_hint
 
 pytestmark = pytest.mark.engine
@@ -102,3 +104,55 @@ def test_examine_without_the_image_says_so(context: EngineContext, client: docke
     assert probes["ip_vs"].ok is None
     assert "has no image labkit.invalid/no-such-image" in probes["ip_vs"].found
     assert leftovers(client) == []
+
+
+@pytest.fixture
+def lacking(client: docker.DockerClient) -> Iterator[Callable[[str, str], str]]:
+    """Makes node images in which a program refuses what names a word, as it does where a kernel lacks that.
+
+    The rest works, also what this computer's own kernel lacks: `ip xfrm` and `genl` succeed.
+    """
+    made: list[str] = []
+
+    def make(program: str, word: str) -> str:
+        path = "/usr/local/sbin"
+        refuses = (
+            f'case "$*" in *{word}*) echo "no {word} here" >&2; exit 2;; esac; exec /usr/sbin/{program} "$@"'
+        )
+        lines = [
+            f"FROM {builder.content_tag('node')}",
+            f"RUN cd {path} && for p in ip genl; do printf '%s\\n' '#!/bin/sh' "
+            f"'case \"$*\" in xfrm*|ctrl*) exit 0;; esac; exec /usr/bin/'$p' \"$@\"' >$p; chmod +x $p; done",
+            f"RUN cd {path} && printf '%s\\n' '#!/bin/sh' '{refuses}' >{program} && chmod +x {program}",
+        ]
+        image, _ = client.images.build(fileobj=io.BytesIO("\n".join(lines).encode()), rm=True, forcerm=True)
+        made.append(str(image.id))
+        return made[-1]
+
+    yield make
+    for each in made:
+        client.images.remove(each, force=True)
+
+
+@pytest.mark.parametrize(("word", "ok"), [("bpf", False), ("policy", False), ("u32", True)])
+def test_encrypted_overlays_take_the_packet_match_too(
+    context: EngineContext, lacking: Callable[[str, str], str], word: str, ok: bool
+) -> None:
+    """As in WSL, whose kernel had ESP without xt_bpf (WSL #9946); Docker no longer asks for u32."""
+    probe = doctor.examine_kernel(context, lacking("iptables", word))["esp"]
+    assert probe.ok is ok, probe
+    assert ok or probe.found == f"no {word} here"
+
+
+def test_the_mesh_takes_the_rule_for_answers_too(
+    context: EngineContext, lacking: Callable[[str, str], str]
+) -> None:
+    probe = doctor.examine_kernel(context, lacking("iptables", "ipvs"))["ip_vs"]
+    assert not probe.ok
+    assert probe.found in ("no ipvs here", "cat: /proc/sys/net/ipv4/vs/conntrack: No such file or directory")
+
+
+def test_the_node_image_has_what_the_probes_need(context: EngineContext) -> None:
+    probes = doctor.examine_kernel(context, builder.content_tag("node"))
+    assert [probe.key for probe in probes.values() if probe.found.startswith("not probed")] == []
+    assert all(probes[key].ok for key in ("overlay", "vxlan", "bridge_nf", "fuse"))

@@ -18,8 +18,8 @@ from labkit.util.errors import EngineUnsuitable
 # Recorded from a 20.10 engine on a kernel without ip_vs and ESP.
 OUTPUT = """\
 disk\tok\t82 GB free
-overlay\tok\tmounted one on a volume
-vxlan\tok\tmade an interface
+overlay\tok\tmounted one on a volume, deleted a file of a lower layer
+vxlan\tok\tmade an interface, put it on a bridge
 bridge_nf\tok\tbridged packets pass iptables
 ip_vs\tno\tRTNETLINK answers: No such file or directory
 esp\tno\tError: Requested AEAD algorithm not found.
