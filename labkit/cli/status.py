@@ -3,7 +3,7 @@
 import contextlib
 from typing import Any
 
-from labkit.cluster import provision
+from labkit.cluster import hub, provision
 from labkit.cluster.cluster import Cluster
 from labkit.engine import doctor, vm_lifecycle
 from labkit.engine.selection import ERRORS
@@ -86,9 +86,19 @@ def stand_ins(lab: Cluster) -> doctor.Probe:
         advice = (
             "nothing to do for the course; to get the real images, connect to the internet and pull again"
         )
+        if answer := _hub_answer(lab):
+            advice += f" (Docker Hub answers the lab's registry: {answer})"
     elif nodes:
         ok, state = True, "none on the nodes"
     return doctor.Probe("stand_ins", "Stand-in images", ok, state, "no chapter", advice)
+
+
+def _hub_answer(lab: Cluster) -> str:
+    with contextlib.suppress(LabError, *ERRORS):
+        client = lab.context.client()
+        if registry := provision.service_entries(client, lab.name).get("registry"):
+            return hub.answer(client, registry["Id"])
+    return ""
 
 
 def _container(name: str, entry: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import docker
 from docker.errors import DockerException
 
+from labkit.engine.client import EngineAPI, EngineClient
 from labkit.engine.endpoints import Endpoint, Failure, candidates, chosen_by_user
 from labkit.engine.host_info import next_step, this_host
 from labkit.engine.tls import Credentials
@@ -58,7 +59,7 @@ def own_engine() -> Endpoint:
 
 def connect(engine: Endpoint, timeout: float = 60) -> docker.DockerClient:
     """Return a new client for an engine that was found; each of its calls may take `timeout` seconds."""
-    return docker.DockerClient(
+    return EngineClient(
         base_url=engine.url,
         version=engine.api_version,  # known from `ask`, which saves a round trip
         timeout=math.ceil(timeout),
@@ -74,7 +75,7 @@ def ask(candidate: Endpoint) -> Endpoint | Failure:
     Raises `EngineUnsuitable` if the engine is too old or runs Windows containers.
     """
     try:
-        with docker.APIClient(
+        with EngineAPI(
             base_url=candidate.url,
             version=api_version.OLDEST,  # docker-py asks the engine if it isn't given one
             timeout=PING_SECONDS,

@@ -3,13 +3,13 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import docker
 from docker.errors import DockerException, ImageNotFound
 
-from labkit.images import architecture
+from labkit.images import architecture, proxies
 from labkit.util import packages
 from labkit.util.console import Say
 from labkit.util.errors import ImageUnavailable
@@ -42,9 +42,10 @@ def make(client: docker.DockerClient, tag: str, folder: Path, say: Say) -> None:
     scratch = state_dir() / "build"
     shutil.rmtree(scratch, ignore_errors=True)  # left by a killed build
     scratch.mkdir(parents=True)
+    way = proxies.of(client).variables()
     try:
         archive = str(scratch / "base.tar")
-        _run([str(folder / "build-root"), SUITE, debian_mirror(), archive], scratch, pull_error, say)
+        _run([str(folder / "build-root"), SUITE, debian_mirror(), archive], scratch, pull_error, say, way)
         repository, _, version = tag.partition(":")
         client.api.import_image_from_file(
             archive,
@@ -90,7 +91,9 @@ def _pull(client: docker.DockerClient, tag: str, say: Say) -> str | None:
     return None
 
 
-def _run(command: list[str], scratch: Path, pull_error: str, say: Say) -> None:
+def _run(
+    command: list[str], scratch: Path, pull_error: str, say: Say, environment: Mapping[str, str]
+) -> None:
     """Run the script and show its `I:` lines; raise ImageUnavailable with its last lines if it fails."""
     log: list[str] = []
     with subprocess.Popen(
@@ -99,7 +102,7 @@ def _run(command: list[str], scratch: Path, pull_error: str, say: Say) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "TMPDIR": str(scratch)},
+        env={**environment, **os.environ, "TMPDIR": str(scratch)},
     ) as process:
         assert process.stdout
         for line in process.stdout:

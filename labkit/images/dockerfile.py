@@ -7,6 +7,7 @@ from pathlib import Path
 import docker
 from docker.errors import BuildError, DockerException, NotFound
 
+from labkit.images import proxies
 from labkit.util.console import Say
 from labkit.util.errors import ImageUnavailable
 
@@ -23,14 +24,18 @@ def build(
 ) -> None:
     """Build `folder` as `tag` with the Dockerfile's `arguments`. Raises ImageUnavailable with the last lines.
 
+    The user's proxies, if any, go along as Docker's predefined arguments, which are in no image afterwards
+    (https://docs.docker.com/reference/dockerfile/#predefined-args).
     Stages labeled `org.labkit.build-stage` stay as a cache until `remove_stages`.
     """
     log: list[str] = []
+    way = proxies.of(client)
     try:
         for event in client.api.build(
             path=str(folder),
             tag=tag,
-            buildargs=dict(arguments),
+            buildargs={**way.variables(), **arguments},
+            use_config_proxy=False,  # `way` has it
             labels=dict(labels),
             rm=True,
             forcerm=True,
@@ -46,7 +51,7 @@ def build(
     except (DockerException, OSError) as error:
         raise ImageUnavailable(
             f"image {tag} could not be built",
-            evidence=[*log[-15:], str(error)],
+            evidence=[*log[-15:], str(error), *way.evidence()],
             next_step="fix what the last lines report, then run the command again",
         ) from None
 

@@ -94,6 +94,10 @@ def _text(value: Any, _: Place) -> str:
     return value
 
 
+def _text_or_nothing(value: Any, place: Place) -> str:
+    return "" if value == "" else _text(value, place)
+
+
 def _count(value: Any, _: Place) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"expected a whole number of at least 1, found {value!r}")
@@ -164,7 +168,7 @@ _SERVICE = _section(
     {
         "build": (_text, None),
         "command": (_TEXTS, ()),
-        "environment": (_LABELS, {}),
+        "environment": (_mapping(_text_or_nothing), {}),
         "dns": (_list(_address), ()),
         "volumes": (_list(_mount), ()),
         "cap_add": (_TEXTS, ()),
