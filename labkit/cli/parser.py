@@ -5,7 +5,7 @@
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import labkit
@@ -35,11 +35,20 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         options.command += theirs
         if not options.command:
             parser.error("exec: which COMMAND?   labkit exec NODE -- COMMAND")
-    elif options.run == "setup_commands.images" and options.wanted and options.action != "preload":
-        parser.error(f"images {options.action}: only preload takes names")
+    elif options.run == "setup_commands.images":
+        _check_images(parser, options.action, options.wanted)
     elif dashes:
         parser.error(f"unrecognized arguments: {' '.join(dashes + theirs)}")
     return options
+
+
+def _check_images(parser: argparse.ArgumentParser, action: str, wanted: Sequence[str]) -> None:
+    """End with a usage error if the arguments of `images` don't fit its action."""
+    if action in ("push", "pull"):
+        if len(wanted) != 1:
+            parser.error(f"images {action}: name one registry, such as ghcr.io/OWNER/swarm-lab")
+    elif wanted and action != "preload":
+        parser.error(f"images {action}: only preload takes names")
 
 
 def common() -> argparse.ArgumentParser:
@@ -172,12 +181,13 @@ def _add_course_commands(command: Add) -> None:
 
 def _add_setup_commands(command: Add) -> None:
     images = command("images", "setup_commands.images", "list, build, remove or preload the lab's images")
-    images.add_argument("action", nargs="?", choices=("ls", "build", "rm", "preload"), default="ls")
+    doings = ("ls", "build", "rm", "preload", "push", "pull")
+    images.add_argument("action", nargs="?", choices=doings, default="ls")
     images.add_argument(
         "wanted",
         nargs="*",
-        metavar="IMAGE|CHAPTER",
-        help="what preload brings to the nodes (the course's own)",
+        metavar="IMAGE|CHAPTER|REGISTRY",
+        help="what preload brings to the nodes (the course's own), or where push and pull keep built images",
     )
 
     bundle = command("bundle", None, "save or load all that a machine without network needs, as one file")

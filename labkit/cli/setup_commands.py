@@ -9,7 +9,7 @@ from labkit.cli.consent import provide_own_engine
 from labkit.cli.lab_commands import cluster_of
 from labkit.course import chapters
 from labkit.engine import daemon
-from labkit.images import builder, catalog
+from labkit.images import builder, catalog, published
 from labkit.topology import topology
 from labkit.util.console import ProgressReporter, table
 
@@ -21,6 +21,11 @@ def images(options: argparse.Namespace) -> int:
     elif options.action == "build":
         provide_own_engine()
         builder.ensure_all(cluster.context.own_client(), topology.load().images, ProgressReporter())
+    elif options.action in ("push", "pull"):
+        provide_own_engine()
+        move = published.push if options.action == "push" else published.pull
+        names = [image.rpartition("/")[2] for image in topology.load().images]
+        move(cluster.context.own_client(timeout=600), options.wanted[0], names, ProgressReporter())
     elif options.action == "rm":
         for tag in builder.remove_all(cluster.context.own_client()):
             print(f"removed {tag}")
