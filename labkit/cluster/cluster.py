@@ -13,7 +13,7 @@ import docker
 
 from labkit.cluster import provision, swarm_init
 from labkit.cluster.node import Node, ask
-from labkit.engine import doctor, vm_lifecycle
+from labkit.engine import doctor, rootless, vm_lifecycle
 from labkit.engine.selection import DOCKER, ERRORS, EngineContext
 from labkit.images import builder
 from labkit.swarm.checks import Check
@@ -88,6 +88,7 @@ class Cluster:
             vm_lifecycle.require_images(self.context, client, wanted.images)
             fresh = not provision.containers(client, self.name)
             if fresh:
+                rootless.require_root(client, self.context.endpoint())
                 doctor.require_room(client)
             try:
                 self._start(client, wanted, reporter, resumed=bool(vm and vm.resumed))

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import docker
 from docker.errors import APIError, ImageNotFound
 
+from labkit.engine import rootless
 from labkit.engine.endpoints import Endpoint
 from labkit.engine.selection import EngineContext
 from labkit.util.errors import EngineNotFound, EngineUnsuitable
@@ -220,8 +221,10 @@ def _judge_system(info: Mapping[str, Any], engine: Endpoint, outer_kernel: str) 
     enough = VM_MEMORY_BYTES if engine.vm else MEMORY_BYTES
     if outer_kernel:
         kernel = f"{kernel} in the virtual machine, {outer_kernel} on its host"
+    version = f"{info['ServerVersion']}, API {engine.api_version} ({engine.url})"
+    refused = _Finding(False, f"{version}, rootless", rootless.instead())
     return {
-        "engine": _Finding(True, f"{info['ServerVersion']}, API {engine.api_version} ({engine.url})"),
+        "engine": refused if rootless.is_rootless(info) else _Finding(True, version),
         "kernel": _Finding(True, kernel),
         "cpus": _Finding(info["NCPU"] >= CPUS, str(info["NCPU"])),
         "memory": _Finding(info["MemTotal"] >= enough, f"{info['MemTotal'] / 1e9:.1f} GB"),

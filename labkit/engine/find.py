@@ -2,12 +2,14 @@
 
 import math
 import ssl
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import docker
 from docker.errors import DockerException
 
+from labkit.engine import rootless
 from labkit.engine.client import EngineAPI, EngineClient
 from labkit.engine.endpoints import Endpoint, Failure, candidates, chosen_by_user
 from labkit.engine.host_info import next_step, this_host
@@ -48,12 +50,18 @@ def own_engine() -> Endpoint:
     raise EngineNotFound(
         "no Docker engine answered",
         evidence=[f"{source:<{width}}   {reason}" for source, reason in failures],
-        next_step=next_step(
-            this_host(),
-            chosen=chosen_by_user(),
-            denied=any(failure.reason == PERMISSION_DENIED for failure in failures),
-            distrusted=any(failure.reason.startswith(NO_TRUST) for failure in failures),
-        ),
+        next_step=_next_step([failure.reason for failure in failures]),
+    )
+
+
+def _next_step(reasons: Sequence[str]) -> str:
+    if rootless.PODMAN in reasons:
+        return rootless.instead()
+    return next_step(
+        this_host(),
+        chosen=chosen_by_user(),
+        denied=PERMISSION_DENIED in reasons,
+        distrusted=any(reason.startswith(NO_TRUST) for reason in reasons),
     )
 
 
@@ -86,8 +94,8 @@ def ask(candidate: Endpoint) -> Endpoint | Failure:
             reply = api.get(f"{api.base_url}/_ping", timeout=PING_SECONDS)
             if reply.status_code != 200:
                 return Failure(candidate.source, f"answered HTTP {reply.status_code}: {reply.text.strip()}")
-            if "Libpod-Api-Version" in reply.headers:
-                return Failure(candidate.source, "podman answered; Swarm Lab needs Docker")
+            if rootless.is_podman(reply.headers):
+                return Failure(candidate.source, rootless.PODMAN)
             newest = api_version.announced(reply.headers)
             if newest is None:
                 return Failure(candidate.source, "what answered is not a Docker engine")

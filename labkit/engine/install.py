@@ -6,6 +6,7 @@ from labkit.engine import daemon
 from labkit.engine.endpoints import Endpoint, chosen_by_user
 from labkit.engine.find import PERMISSION_DENIED, own_engine
 from labkit.engine.host_info import Host, this_host
+from labkit.engine.rootless import PODMAN
 from labkit.util import lock, packages
 from labkit.util.console import Say
 from labkit.util.errors import EngineNotFound
@@ -28,8 +29,9 @@ def ensure(say: Say, ask: Callable[[str], bool] | None) -> Endpoint:
         return own_engine()
     except EngineNotFound as nothing:
         here = this_host()
-        denied = any(PERMISSION_DENIED in line for line in nothing.evidence)
-        if denied or chosen_by_user() or not (here.debian_like and here.root):
+        # Podman has the place of Docker's socket, or this user may not use it.
+        taken = any(reason in line for line in nothing.evidence for reason in (PERMISSION_DENIED, PODMAN))
+        if taken or chosen_by_user() or not (here.debian_like and here.root):
             raise
         if ask is not None and not ask(_question(here)):
             raise

@@ -28,6 +28,7 @@ from tests.api_rules import Versions, without_version
 from tests.certificates import Certificate, client_folder, self_signed
 from tests.docker_contexts import make_context
 
+PODMAN = {"Api_Version": "1.44", "Libpod_Api_Version": "5.8.6"}  # as Podman 5.8.6 of Debian testing
 VARIABLES = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "LABKIT_ENGINE")
 
 
@@ -357,7 +358,7 @@ def test_the_highest_version_that_both_know_and_that_is_tested_is_used(
     ("status", "headers", "reason"),
     [
         (200, {"Api_Version": ""}, "not a Docker engine"),
-        (200, {"Libpod_Api_Version": "5.0"}, "podman"),
+        (200, PODMAN, "Podman answered, which has no Swarm mode"),
         (503, {}, "HTTP 503: OK"),
     ],
 )
@@ -368,6 +369,18 @@ def test_other_answers_are_no_engine(
         answer = ask(Endpoint(url, "there"))
     assert isinstance(answer, Failure)
     assert reason in answer.reason
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_podman_alone_gets_a_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: bool) -> None:
+    with engine_at(tmp_path / "usual.sock", **PODMAN) as url:
+        if chosen:
+            monkeypatch.setenv("DOCKER_HOST", url)
+        with pytest.raises(EngineNotFound) as caught:
+            find_engine()
+    assert "Podman answered" in caught.value.evidence[-1]
+    assert "docs.docker.com/engine/install" in caught.value.next_step
+    assert "labkit up --engine vm-direct" in caught.value.next_step
 
 
 def test_reasons_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

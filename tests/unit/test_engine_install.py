@@ -9,6 +9,7 @@ from labkit.engine import daemon, find, install
 from labkit.engine.endpoints import Endpoint
 from labkit.engine.host_info import Host
 from labkit.engine.install import ensure
+from labkit.engine.rootless import PODMAN
 from labkit.util import lock, packages
 from labkit.util.errors import EngineNotFound, LabBusy, SetupFailed
 
@@ -130,6 +131,14 @@ def test_what_is_the_users_to_do_is_left_to_the_user(world: World, machine: Host
     with pytest.raises(EngineNotFound, match="do it yourself"):
         world.ensure()
     assert (world.calls, world.said) == ([], [])
+
+
+@pytest.mark.parametrize("reason", [find.PERMISSION_DENIED, PODMAN])
+def test_a_socket_that_is_taken_is_left_alone(world: World, reason: str) -> None:
+    world.evidence = f"/var/run/docker.sock   {reason}"
+    with pytest.raises(EngineNotFound, match="do it yourself"):
+        world.ensure()
+    assert world.calls == []
 
 
 @pytest.mark.parametrize("variable", ["DOCKER_HOST", "DOCKER_CONTEXT"])

@@ -1,0 +1,49 @@
+"""Rootless Docker and Podman: recognizes them, and says what runs a lab instead.
+
+A node is a Docker engine in a container. It mounts cgroups and sets up networks as root of the host would,
+which an engine without root's powers can't let it do. Podman has no Swarm mode at all.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import docker
+
+from labkit.engine.endpoints import Endpoint
+from labkit.util import command_hint
+from labkit.util.errors import EngineUnsuitable
+
+PODMAN = "Podman answered, which has no Swarm mode; Swarm Lab needs Docker"
+_OPTION = "name=rootless"
+_INSTALL = "https://docs.docker.com/engine/install/"
+
+
+def is_podman(headers: Mapping[str, str]) -> bool:
+    """Whether Podman sent an answer with these headers, as it does on the socket that stands in for Docker's."""
+    return "Libpod-Api-Version" in headers
+
+
+def is_rootless(info: Mapping[str, Any]) -> bool:
+    """Whether an engine runs rootless, by its answer to `/info` (moby v28.5.2, daemon/info.go)."""
+    return any(option.startswith(_OPTION) for option in info.get("SecurityOptions") or ())
+
+
+def instead() -> str:
+    """What runs a lab instead: an engine with root's powers, or no engine at all."""
+    return (
+        f"use a Docker engine that runs as root ({_INSTALL}), or do without one: "
+        f"{command_hint.command('up', engine='vm-direct')} runs the lab in a virtual machine"
+    )
+
+
+def require_root(client: docker.DockerClient, engine: Endpoint) -> None:
+    """Raise EngineUnsuitable if the engine runs rootless."""
+    if is_rootless(client.info()):
+        raise EngineUnsuitable(
+            f"the Docker engine at {engine.url} is rootless",
+            evidence=[
+                f"found by {engine.source}",
+                "nodes are Docker engines of their own, which need the host's root",
+            ],
+            next_step=instead(),
+        )
