@@ -19,7 +19,7 @@ _INSTALL = "https://docs.docker.com/engine/install/"
 
 
 def is_podman(headers: Mapping[str, str]) -> bool:
-    """Whether Podman sent an answer with these headers, as it does on the socket that stands in for Docker's."""
+    """Whether an answer with these headers is from Podman, which can have the place of Docker's socket."""
     return "Libpod-Api-Version" in headers
 
 

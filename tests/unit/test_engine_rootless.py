@@ -56,7 +56,7 @@ def test_an_engine_with_roots_powers_is_accepted(options: list[str] | None) -> N
 
 def test_an_engine_without_them_is_refused_with_its_address_and_a_way_out() -> None:
     engine: Any = Engine(ROOTLESS)
-    with pytest.raises(EngineUnsuitable, match="/run/user/1000/docker.sock is rootless") as caught:
+    with pytest.raises(EngineUnsuitable, match=r"/run/user/1000/docker\.sock is rootless") as caught:
         rootless.require_root(engine, ENDPOINT)
     assert caught.value.evidence
     assert "docs.docker.com/engine/install" in caught.value.next_step
