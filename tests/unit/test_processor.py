@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 NAMES_ONE = (
     "labkit/images/sources/vm/",
     "labkit/images/architecture.py",
+    "labkit/images/published.py",
     "labkit/engine/vm/process.py",
     "labkit/bundle/manifest.py",
 )
