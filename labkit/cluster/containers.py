@@ -4,10 +4,11 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import docker
-from docker.types import EndpointConfig, IPAMConfig, IPAMPool, LogConfig
+from docker.errors import APIError
+from docker.types import EndpointConfig, IPAMConfig, IPAMPool, LogConfig, Ulimit
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
@@ -15,6 +16,7 @@ from testcontainers.core.network import Network
 from labkit.topology.topology import Service, Topology
 
 _environment = threading.Lock()
+_NO_RIGHT = "error setting rlimit"  # what runc says
 
 # Ryuk would remove the lab when the kernel or command that started it ends. Labels and `down` clean up.
 testcontainers_config.ryuk_disabled = True
@@ -57,7 +59,23 @@ class LabContainer(DockerContainer):
             mem_limit=service.memory,
             pids_limit=service.pids_limit,
             log_config=LogConfig(type=service.log_driver),
+            ulimits=[
+                Ulimit(name=name, soft=soft, hard=hard) for name, (soft, hard) in service.ulimits.items()
+            ],
         )
+
+    def start(self) -> Self:
+        """Create and start the container; with the engine's own limits if it may not give what is asked for.
+
+        An engine without CAP_SYS_RESOURCE, such as one in a container, can't raise a limit above its own.
+        """
+        try:
+            return super().start()
+        except APIError as error:
+            if _NO_RIGHT not in str(error.explanation) or not self._kwargs.pop("ulimits"):
+                raise
+        self.get_docker_client().client.api.remove_container(str(self._name), force=True, v=True)
+        return super().start()
 
 
 class LabNetwork(Network):

@@ -104,6 +104,24 @@ def _count(value: Any, _: Place) -> int:
     return value
 
 
+def _limits(value: Any, place: Place) -> dict[str, tuple[int, int]]:
+    limits: dict[str, tuple[int, int] | None] = _LIMITS(value, place)
+    return {name: limit for name, limit in limits.items() if limit}
+
+
+def _limit(value: Any, place: Place) -> tuple[int, int]:
+    limit = _LIMIT(value, place)
+    soft, hard = limit.get("soft") or 0, limit.get("hard") or 0
+    if 0 < hard < soft:
+        raise ValueError(f"expected soft to be at most hard, found {soft} and {hard}")
+    return soft, hard
+
+
+def _whole(value: Any, place: Place) -> int:
+    """A count; also as the text that replaces a variable."""
+    return _count(int(value) if isinstance(value, str) and value.isdecimal() else value, place)
+
+
 def _size(value: Any, _: Place) -> int:
     found = _SIZE.fullmatch(str(value))
     if not found:
@@ -151,6 +169,9 @@ def _one_pool(value: Any, place: Place) -> tuple[Any, ...]:
 
 _TEXTS = _list(_text)
 _LABELS = _mapping(_text)
+_LIMIT = _section({"soft": _whole, "hard": _whole})
+# Those of the engine's (docker/go-units, ulimit.go) that a node could need.
+_LIMITS = _section({}, dict.fromkeys(("core", "memlock", "nofile", "nproc", "stack"), (_limit, None)))
 _HEALTHCHECK = _section({"test": _probe, "interval": _duration, "timeout": _duration, "retries": _count})
 # Limits, labels, an address and a health check are required; privileges are optional.
 _SERVICE = _section(
@@ -177,6 +198,7 @@ _SERVICE = _section(
         "cgroup": (_text, None),
         "device_cgroup_rules": (_TEXTS, ()),
         "tmpfs": (_TEXTS, ()),
+        "ulimits": (_limits, {}),
     },
 )
 _NETWORK = _section({"labels": _LABELS, "ipam": _section({"config": _one_pool})})

@@ -34,9 +34,9 @@ LAB_NAME_RULE = "lower-case letters, digits, '-' and '_'"
 class Service:
     """One container of the lab. `memory` is in bytes; `build` is a folder or None.
 
-    `ready` is the health check's command: it returns once the service answers. The check's interval is
-    validated but not kept, because only `docker compose up --wait` uses it. `security_opt` names a seccomp
-    profile by its absolute path.
+    `ulimits` are soft and hard limits by their names. `ready` is the health check's command: it returns once
+    the service answers. The check's interval is validated but not kept, because only
+    `docker compose up --wait` uses it. `security_opt` names a seccomp profile by its absolute path.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Service:
     cgroup: str | None
     device_cgroup_rules: tuple[str, ...]
     tmpfs: tuple[str, ...]
+    ulimits: dict[str, tuple[int, int]]
     memory: int
     pids_limit: int
     log_driver: str

@@ -60,6 +60,8 @@ def test_labkit_reads_the_file_as_compose_does(docker_compose: Callable[..., str
         assert service.cgroup == other.get("cgroup")
         assert service.memory == int(other["mem_limit"])
         assert service.pids_limit == other["pids_limit"]
+        limits = {name: (each["soft"], each["hard"]) for name, each in other.get("ulimits", {}).items()}
+        assert service.ulimits == limits
         assert service.log_driver == other["logging"]["driver"]
         assert str(service.build) == other["build"]["context"]
         assert list(service.volumes) == [

@@ -188,6 +188,7 @@ OPTIONAL: dict[str, object] = {
     "cgroup": None,
     "device_cgroup_rules": (),
     "tmpfs": (),
+    "ulimits": {},
 }
 
 
@@ -212,6 +213,10 @@ def test_what_a_service_must_say_is_missed(tmp_path: Path, key: str) -> None:
 # -- mistakes -------------------------------------------------------------------------------------------
 
 MISTAKES = {
+    "a limit that does not exist": (
+        {"services/worker1/ulimits/nofiles": {"soft": 1, "hard": 1}},
+        "services.worker1.ulimits.nofiles: unknown key; did you mean 'nofile'?",
+    ),
     "a typo": (
         {"services/worker1/hostnam": "x"},
         "services.worker1.hostnam: unknown key; did you mean 'hostname'?",
@@ -488,6 +493,11 @@ VALUES: dict[str, list[tuple[Any, Any]]] = {
     ],
     "environment": [({"a": "b"}, {"a": "b"}), ({"a": ""}, {"a": ""}), ({"a": "${B:-}"}, {"a": ""})],
     "dns": [(["172.30.77.11"], ("172.30.77.11",))],
+    "ulimits": [
+        ({"nofile": {"soft": 1024, "hard": "524288"}}, {"nofile": (1024, 524288)}),
+        ({"nofile": {"soft": "${A:-7}", "hard": 7}}, {"nofile": (7, 7)}),
+        ({}, {}),
+    ],
 }
 
 
@@ -521,6 +531,10 @@ OF_ANOTHER_FORM = [
     ("hostname", ""),
     ("tmpfs", ["a", 1]),
     ("tmpfs", {"a"}),
+    ("ulimits/nofile", 1024),
+    ("ulimits/nofile", {"soft": 2, "hard": 1}),
+    ("ulimits/nofile/soft", "many"),
+    ("ulimits/nofile/hard", 0),
     ("environment", ["a=b"]),
     ("environment", {"a": 1}),
     ("environment", {1: "a"}),
@@ -661,6 +675,8 @@ def test_every_key_that_is_left_out_is_missed_at_its_place_or_where_it_was_used(
                 assert told(problems) == {"services": "no node with org.labkit.role: manager"}
             case ("services", _) | ("services", _, "labels", _) if place[-1] != LAB_LABEL:
                 assert isinstance(problems, Topology)
+            case ("services", _, "ulimits", _, _):
+                assert told(problems) == {around(place): "missing"}
             case ("services", _, key, *_) if key in OPTIONAL:
                 assert isinstance(problems, Topology)
             case ("volumes", *name) if len(name) < 2:
