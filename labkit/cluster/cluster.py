@@ -13,7 +13,7 @@ import docker
 
 from labkit.cluster import provision, swarm_init
 from labkit.cluster.node import Node, ask
-from labkit.engine import doctor, rootless, vm_lifecycle
+from labkit.engine import doctor, foreign, rootless, vm_lifecycle
 from labkit.engine.selection import DOCKER, ERRORS, EngineContext
 from labkit.images import builder
 from labkit.swarm.checks import Check
@@ -86,6 +86,7 @@ class Cluster:
                 step.result = f"{client.version()['Version']} at {self.context.endpoint().url}"
             wanted = provision.choose_topology(client, self.name)
             vm_lifecycle.require_images(self.context, client, wanted.images)
+            foreign.require_own(client, foreign.names_of(wanted))
             fresh = not provision.containers(client, self.name)
             if fresh:
                 rootless.require_root(client, self.context.endpoint())

@@ -86,6 +86,7 @@ class LabNetwork(Network):
             super().__init__(
                 docker_client_kw=_unconnected(client),
                 docker_network_kw={
+                    "check_duplicate": True,  # engines before 25 would make a second network of this name
                     "labels": topology.network_labels,
                     "driver": "bridge",
                     "ipam": IPAMConfig(pool_configs=[IPAMPool(subnet=str(topology.subnet))]),

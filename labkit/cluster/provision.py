@@ -15,6 +15,7 @@ from docker.errors import APIError, NotFound
 from labkit.cluster import hub, subnets
 from labkit.cluster.containers import LabContainer, LabNetwork
 from labkit.cluster.node import READY_TIMEOUT, Node
+from labkit.engine import foreign
 from labkit.engine.selection import EngineContext
 from labkit.engine.vm import process
 from labkit.images import builder
@@ -104,9 +105,10 @@ def create_network(context: EngineContext, wanted: Topology) -> Topology:
         return wanted
     own_choice, refusals = subnets.chosen_by_user(), []
     for prefix in [own_choice] if own_choice else around.free():
-        chosen = _load(wanted.lab, prefix)
+        chosen, client = _load(wanted.lab, prefix), context.client()
         try:
-            LabNetwork(context.client(), chosen).create()
+            with foreign.conflicts_named(client, foreign.names_of(chosen)):
+                LabNetwork(client, chosen).create()
         except APIError as error:
             if "overlap" not in str(error.explanation):
                 raise
@@ -122,9 +124,14 @@ def describe_network(context: EngineContext, wanted: Topology) -> str:
 
 
 def create_volumes(client: docker.DockerClient, topology: Topology) -> None:
-    """Create the lab's volumes with their labels; the engine leaves the ones that exist as they are."""
+    """Create the lab's volumes with their labels; the engine leaves the ones that exist as they are.
+
+    It also leaves those of others with such a name, without a word: raises NameTaken.
+    """
     for name, labels in topology.volumes.items():
-        client.volumes.create(name, labels=labels)
+        with foreign.conflicts_named(client, foreign.names_of(topology)):
+            client.volumes.create(name, labels=labels)
+    foreign.require_own(client, foreign.Names(topology.lab, volumes=topology.volumes))
 
 
 def start_containers(context: EngineContext, topology: Topology, tags: dict[str, str]) -> None:
@@ -152,7 +159,8 @@ def start_containers(context: EngineContext, topology: Topology, tags: dict[str,
             api.remove_container(entry["Id"], force=True, v=True)
             entry = None
         if entry is None:
-            made = LabContainer(client, topology, service, tags[service.image]).start()
+            with foreign.conflicts_named(client, foreign.names_of(topology)):
+                made = LabContainer(client, topology, service, tags[service.image]).start()
             return str(made.get_wrapped_container().id)
         if entry["State"] == "paused":
             api.unpause(entry["Id"])

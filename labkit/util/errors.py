@@ -70,6 +70,10 @@ class EngineUnsuitable(LabError):
     """An engine answered, but it can't run a lab: too old, no permission, no disk space."""
 
 
+class NameTaken(LabError):
+    """Something that isn't the lab's has a name that the lab needs; the evidence says what it is."""
+
+
 class TopologyInvalid(LabError):
     """`docker-compose.dind.yml` isn't in the documented subset; the evidence lists every problem in it."""
 

@@ -150,7 +150,7 @@ class Engine:
     def __init__(self, lab: str) -> None:
         self.lab = lab
         self.containers_there: dict[str, dict[str, Any]] = {}
-        self.volumes_there: dict[str, dict[str, str]] = {}
+        self.volumes_there: dict[str, dict[str, Any]] = {}
         self.cleaning = threading.Event()
         self.in_use_forever = False
         self.refusals = 0  # how often a container is "being removed already"
@@ -175,6 +175,9 @@ class Engine:
 
     def volumes(self, **_: object) -> dict[str, Any]:
         return {"Volumes": list(self.volumes_there.values()) or None}
+
+    def images(self, **_: object) -> list[dict[str, Any]]:
+        return []
 
     def remove_volume(self, name: str, **_: object) -> None:
         self.cleaning.set()
@@ -210,7 +213,9 @@ class Context(EngineContext):
             version=lambda: {"Version": "28"},
             info=lambda: {"DockerRootDir": "/no-such-folder"},
             volumes=SimpleNamespace(
-                create=lambda name, **_: engine.volumes_there.update({name: {"Name": name}})
+                create=lambda name, labels: engine.volumes_there.update(
+                    {name: {"Name": name, "Labels": labels}}
+                )
             ),
             images=SimpleNamespace(get=lambda tag: SimpleNamespace(id=tag)),
             containers=SimpleNamespace(get=self._gone),

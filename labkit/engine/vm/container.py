@@ -10,6 +10,7 @@ import docker
 from docker.errors import APIError, NotFound
 from docker.types import LogConfig
 
+from labkit.engine.foreign import Names, require_own
 from labkit.engine.vm.monitor import LINE_SECONDS, Line
 from labkit.topology.topology import CACHE_LABEL, LAB_LABEL
 from labkit.transport.attach import Execution, put_file
@@ -21,6 +22,7 @@ LABEL = "org.labkit.machine"
 _KVM = "/dev/kvm"
 _PORT = "2376/tcp"
 _STATE = "/state"
+_OF_STATE = {CACHE_LABEL: "machine"}
 _OVERHEAD_MIB = 1536  # QEMU itself, and the code that it translates when emulating
 
 
@@ -62,6 +64,7 @@ class Container:
     def __init__(self, lab: str, client: docker.DockerClient, image: str = "") -> None:
         self._lab, self._client, self._image = lab, client, image
         self._name = self._volume = f"{lab}-machine"
+        self._names = Names(lab, containers=(self._name,), volumes={self._volume: _OF_STATE})
 
     @property
     def _entry(self) -> dict[str, Any] | None:
@@ -80,7 +83,9 @@ class Container:
         return int(ports[_PORT][0]["HostPort"])
 
     def launch(self, memory: int, snapshots: Sequence[str]) -> None:
-        self._client.volumes.create(self._volume, labels={CACHE_LABEL: "machine"})
+        require_own(self._client, self._names)
+        self._client.volumes.create(self._volume, labels=_OF_STATE)
+        require_own(self._client, self._names)  # the engine leaves a volume of this name as it is
         with_kvm(lambda devices: self._start(memory, snapshots, devices))
 
     def _start(self, memory: int, snapshots: Sequence[str], devices: list[str]) -> None:
@@ -134,14 +139,17 @@ class Container:
 
     def remove(self) -> list[str]:
         with contextlib.suppress(NotFound):
-            self._client.api.remove_container(self._name, force=True, v=True)
-            return [self._name]
+            if entry := self._entry:  # not just by its name, which may be somebody else's
+                self._client.api.remove_container(entry["Id"], force=True, v=True)
+                return [self._name]
         return []
 
     def delete_state(self) -> list[str]:
         with contextlib.suppress(NotFound):
-            self._client.api.remove_volume(self._volume)
-            return [self._volume]
+            labels = self._client.api.inspect_volume(self._volume)["Labels"] or {}
+            if labels.items() >= _OF_STATE.items():
+                self._client.api.remove_volume(self._volume)
+                return [self._volume]
         return []
 
 
