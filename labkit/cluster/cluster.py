@@ -86,8 +86,8 @@ class Cluster:
                 step.result = f"{client.version()['Version']} at {self.context.endpoint().url}"
             wanted = provision.choose_topology(client, self.name)
             vm_lifecycle.require_images(self.context, client, wanted.images)
-            foreign.require_own(client, foreign.names_of(wanted))
             fresh = not provision.containers(client, self.name)
+            foreign.require_own(client, foreign.names_of(wanted))
             if fresh:
                 rootless.require_root(client, self.context.endpoint())
                 doctor.require_room(client)
@@ -158,9 +158,7 @@ class Cluster:
     def _remove(self) -> list[str]:
         self._nodes.clear()
         removed = [] if self.context.kind == DOCKER else vm_lifecycle.power_off(self.context)
-        if removed or self.context.wants_vm:
-            return removed
-        return provision.remove(self.context)
+        return removed if removed or self.context.wants_vm else provision.remove(self.context)
 
     def reset(self, *, swarm: bool = False) -> Self:
         """Return the lab to how `up` left it: bare engines, an empty /lab, empty storage; images are kept.
