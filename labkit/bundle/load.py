@@ -9,7 +9,7 @@ from labkit.bundle.manifest import IMAGES, WITH_MACHINE, Manifest, chunks, other
 from labkit.engine import doctor
 from labkit.engine.selection import DOCKER, VM, VM_DIRECT, EngineContext
 from labkit.engine.vm import process
-from labkit.images import builder, vm_disk
+from labkit.images import builder, engines, vm_disk
 from labkit.topology import topology
 from labkit.util.console import ProgressReporter
 from labkit.util.errors import BundleInvalid, EngineNotFound, SetupFailed
@@ -48,7 +48,10 @@ def load(
             builder.load(client, _images(file, step.bar))
         step.result = f"{len(missing)} loaded, {len(manifest.images) - len(missing)} already present"
     quiet = ProgressReporter(quiet=True)
-    builder.ensure_all(client, topology.load().images, quiet)  # moves the `latest` tags
+    builder.ensure_all(client, topology.load().images, quiet)  # moves the tags that the topology file uses
+    for engine in engines.ENGINES.values():
+        if builder.content_tag(engine.name) in manifest.images:
+            builder.ensure_step(client, engine.name, quiet)
     if manifest.has_vm:
         builder.ensure_step(client, vm_disk.NAME, quiet)
     reporter.say(f"The lab works without internet now: {context.hint('start')}")

@@ -24,7 +24,7 @@ from labkit.bundle.manifest import (
     this_python,
 )
 from labkit.engine.selection import EngineContext
-from labkit.images import builder, vm_disk
+from labkit.images import builder, engines, vm_disk
 from labkit.topology import topology
 from labkit.util import lock
 from labkit.util.console import ProgressReporter, Step
@@ -38,22 +38,26 @@ _ENGINE_SECONDS = 600.0  # between two chunks of a saved image
 
 
 def save(
-    context: EngineContext, file: Path, pythons: Sequence[str] = (), reporter: ProgressReporter | None = None
+    context: EngineContext,
+    file: Path,
+    pythons: Sequence[str] = (),
+    reporter: ProgressReporter | None = None,
+    *,
+    dockers: Sequence[str] = (),
 ) -> None:
     """Write a bundle for hosts like this one, with wheels for its Python and for `pythons` (`3.12`).
 
-    It includes the virtual machine if the user chose that as the engine. An existing file is only replaced at
-    the end, by a complete one. Raises LabError if the file can't be written, SetupFailed or ImageUnavailable
-    if something that belongs in it can't be obtained.
+    It includes nodes' images with the engines `dockers` (`28.5`), besides the one of the topology file, and
+    the virtual machine if the user chose that as the engine. An existing file is only replaced at the end, by
+    a complete one. Raises LabError if the file can't be written or there's no such engine, SetupFailed or
+    ImageUnavailable if something that belongs in it can't be obtained.
     """
     reporter = reporter or ProgressReporter()
     part = file.with_name(f"{file.name}.part")
     _require_writable(file)
     with lock.hold("bundle", say=reporter.say), _scratch() as scratch:
         client = context.own_client(_ENGINE_SECONDS)
-        tags = [*builder.ensure_all(client, topology.load().images, reporter).values()]
-        if context.wants_vm:
-            tags.append(builder.ensure_step(client, vm_disk.NAME, reporter))
+        tags = _ensure_images(context, dockers, reporter)
         (folder := scratch / WHEELS).mkdir()
         versions = sorted({this_python(), *pythons})
         with reporter.step("Python packages") as step:
@@ -93,6 +97,16 @@ def save(
             raise _not_written(file, str(error)) from None
         finally:
             part.unlink(missing_ok=True)
+
+
+def _ensure_images(context: EngineContext, dockers: Sequence[str], reporter: ProgressReporter) -> list[str]:
+    """The tags of the images that belong in the bundle, the virtual machine's last."""
+    client = context.own_client(_ENGINE_SECONDS)
+    images = {*topology.load().images, *(engines.find(version).image for version in dockers)}
+    tags = [*builder.ensure_all(client, sorted(images), reporter).values()]
+    if context.wants_vm:
+        tags.append(builder.ensure_step(client, vm_disk.NAME, reporter))
+    return tags
 
 
 def _pack(archive: Iterator[bytes], file: Path, size: int, step: Step) -> None:

@@ -13,7 +13,7 @@ from labkit.cluster.subnets import Surroundings
 from labkit.engine import doctor as probes
 from labkit.engine import vm_probe
 from labkit.engine.selection import DOCKER, EngineContext
-from labkit.images import builder
+from labkit.images import builder, engines
 from labkit.jupyter import server
 from labkit.util.console import ProgressReporter
 from labkit.util.errors import EngineNotFound, EngineUnsuitable
@@ -29,7 +29,7 @@ def cluster_of(options: argparse.Namespace) -> Cluster:
 def start(options: argparse.Namespace) -> int:
     cluster = cluster_of(options)
     provide_engine(cluster.context)
-    cluster.up()
+    cluster.up(docker=engines.parse(options.docker))
     return server.serve(
         cluster.context, port=options.port, browser=not options.no_browser, notebooks=options.notebooks
     )
@@ -38,9 +38,14 @@ def start(options: argparse.Namespace) -> int:
 def up(options: argparse.Namespace) -> int:
     cluster = cluster_of(options)
     provide_engine(cluster.context)
-    cluster.up(swarm=options.swarm, keep=options.keep)
+    cluster.up(swarm=options.swarm, docker=engines.parse(options.docker), keep=options.keep)
     shell, down = cluster.context.hint("shell", "manager1"), cluster.context.hint("down")
     print(f"Lab '{cluster.name}' is up.   Open a terminal on a node: {shell}   Remove the lab: {down}")
+    return 0
+
+
+def upgrade(options: argparse.Namespace) -> int:
+    cluster_of(options).upgrade(options.node, options.docker, fresh=options.fresh)
     return 0
 
 

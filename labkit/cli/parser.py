@@ -94,10 +94,19 @@ def _add_lab_commands(command: Add) -> None:
         type=Path,
         help="work on copies in FOLDER; makes those that are missing",
     )
+    _add_docker(start, "VERSION|NODE=VERSION", "the nodes' Docker version, or one node's (26.1)")
 
     up = command("up", "lab_commands.up", "start the nodes; again: bring back what is missing")
     up.add_argument("--swarm", action="store_true", help="also form the swarm")
     up.add_argument("--keep", action="store_true", help="leave a failed start as it is, to look at")
+    _add_docker(up, "VERSION|NODE=VERSION", "the nodes' Docker version, or one node's (26.1)")
+
+    upgrade = command("upgrade", "lab_commands.upgrade", "replace a node's Docker by a newer version")
+    upgrade.add_argument("node", metavar="NODE")
+    upgrade.add_argument("--docker", metavar="VERSION", required=True, help="such as 28.5")
+    upgrade.add_argument(
+        "--fresh", action="store_true", help="wipe the node and let it rejoin its swarm; any version"
+    )
 
     down = command("down", "lab_commands.down", "remove the lab: containers, networks, volumes")
     down.add_argument("--all", action="store_true", help="every lab on this engine")
@@ -129,6 +138,10 @@ def _add_lab_commands(command: Add) -> None:
         "lab_commands.reset",
         "bring the nodes back to bare engines: no swarm, no containers, nothing stored",
     )
+
+
+def _add_docker(parser: argparse.ArgumentParser, metavar: str, help: str) -> None:
+    parser.add_argument("--docker", metavar=metavar, action="append", default=[], help=help)
 
 
 def _add_course_commands(command: Add) -> None:
@@ -198,6 +211,7 @@ def _add_setup_commands(command: Add) -> None:
     save.add_argument(
         "--python", metavar="X.Y", action="append", default=[], type=_python, help="also for this Python"
     )
+    _add_docker(save, "VERSION", "also the nodes' image with this Docker")
     save.set_defaults(run="setup_commands.bundle_save")
     says = "check FILE, then load its images, or where there is no Docker its virtual machine"
     load = actions.add_parser("load", help=says, description=says, parents=[common()])

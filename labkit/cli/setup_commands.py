@@ -9,7 +9,7 @@ from labkit.cli.consent import provide_own_engine
 from labkit.cli.lab_commands import cluster_of
 from labkit.course import chapters
 from labkit.engine import daemon
-from labkit.images import builder, catalog, published
+from labkit.images import builder, catalog, engines, published
 from labkit.topology import topology
 from labkit.util.console import ProgressReporter, table
 
@@ -24,17 +24,21 @@ def images(options: argparse.Namespace) -> int:
     elif options.action in ("push", "pull"):
         provide_own_engine()
         move = published.push if options.action == "push" else published.pull
-        names = [image.rpartition("/")[2] for image in topology.load().images]
+        names = [engines.name_of(image) for image in topology.load().images]
         move(cluster.context.own_client(timeout=600), options.wanted[0], names, ProgressReporter())
     elif options.action == "rm":
         for tag in builder.remove_all(cluster.context.own_client()):
             print(f"removed {tag}")
     else:
+        installed = builder.installed(cluster.context.own_client())
         rows = [
             (image.tag, f"{image.size / 1e6:.0f} MB", image.origin, "" if image.current else "outdated")
-            for image in builder.installed(cluster.context.own_client())
+            for image in installed
         ]
         print(table(rows, ("IMAGE", "SIZE", "MADE FROM", "")))
+        print()
+        built = {image.tag.partition(":")[0] for image in installed if image.current}
+        print(table(engines.overview(built), ("NODES RUN", "PACKAGES FROM", "")))
         print()
         print(table(catalog.overview(), ("NODES PULL", "WHAT IT IS", "TAGS")))
     return 0
@@ -42,7 +46,7 @@ def images(options: argparse.Namespace) -> int:
 
 def bundle_save(options: argparse.Namespace) -> int:
     provide_own_engine()
-    save(cluster_of(options).context, options.file, options.python)
+    save(cluster_of(options).context, options.file, options.python, dockers=options.docker)
     return 0
 
 

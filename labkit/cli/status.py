@@ -1,14 +1,18 @@
 """What `labkit status` shows, as data and as a table."""
 
 import contextlib
+from collections.abc import Mapping
 from typing import Any
 
 from labkit.cluster import hub, provision
 from labkit.cluster.cluster import Cluster
+from labkit.cluster.node import ask
 from labkit.engine import doctor, vm_lifecycle
 from labkit.engine.selection import ERRORS
 from labkit.images import catalog
+from labkit.images.engines import DEFAULT, DOCKER_LABEL
 from labkit.swarm.model import Snapshot
+from labkit.swarm.parse import plain_version
 from labkit.util import command_hint
 from labkit.util.console import table
 from labkit.util.errors import LabError, LabNotRunning
@@ -22,24 +26,26 @@ def report(lab: Cluster) -> Report:
     `lab`, `running` (whether every node is running), `engine` (the outer engine's address), `machine` (None,
     or the lab's virtual machine: `home`, `accelerator`, `memory_mib`, `resumed`), `quorum` (None without a
     manager), `nodes` (each with `name`, `container`, `image`, `address`, `swarm`, `role`, `availability`,
-    `status`, `manager_status`; None if there's no such value yet), `services` (each with `name`, `container`,
-    `image`, `address`), `cache` (what's kept when labs are removed), and `other_labs`.
+    `status`, `manager_status`, and `docker`, its engine's version; None if there's no such value yet),
+    `services` (each with `name`, `container`, `image`, `address`), `cache` (what's kept when labs are
+    removed), and `other_labs`.
     """
     try:
         client = lab.context.client()
         snapshot = lab.snapshot()
         nodes = provision.node_entries(client, lab.name)
         services = provision.service_entries(client, lab.name)
+        docker = _docker_versions(lab, nodes, snapshot)
         engine: Report = {"engine": lab.context.endpoint().url, "machine": vm_lifecycle.report(lab.context)}
     except LabNotRunning:  # its virtual machine isn't running either
-        snapshot, nodes, services = Snapshot(engines={}), {}, {}
+        snapshot, nodes, services, docker = Snapshot(engines={}), {}, {}, {}
         engine = {"engine": None, "machine": None}
     return {
         "lab": lab.name,
         "running": bool(nodes) and all(entry["State"] == "running" for entry in nodes.values()),
         **engine,
         "quorum": snapshot.quorum,
-        "nodes": [_node(name, entry, snapshot) for name, entry in nodes.items()],
+        "nodes": [{**_node(name, entry, snapshot), "docker": docker[name]} for name, entry in nodes.items()],
         "services": [_container(name, entry) for name, entry in services.items()],
         "cache": provision.kept(lab.context),
         "other_labs": [name for name in provision.all_labs(lab.context) if name != lab.name],
@@ -50,8 +56,9 @@ def render(report: Report) -> str:
     """The report as a table."""
     lines = []
     if report["nodes"]:
-        header = ("NODE", "CONTAINER", "ADDRESS", "SWARM", "ROLE", "STATUS", "AVAILABILITY", "MANAGER STATUS")
-        keys = ("name", "container", "address", "swarm", "role", "status", "availability", "manager_status")
+        keys = ["name", "container", "docker", "address", "swarm", "role", "status", "availability"]
+        keys.append("manager_status")
+        header = ("NODE", *(key.replace("_", " ").upper() for key in keys[1:]))
         rows = [[node[key] or "–" for key in keys] for node in report["nodes"]]
         vm = report["machine"]
         home = f", in a virtual machine ({vm['home']}, {vm['accelerator']})" if vm else ""
@@ -109,6 +116,21 @@ def _container(name: str, entry: dict[str, Any]) -> dict[str, Any]:
         "image": entry["Image"],
         "address": next(iter(addresses), None) or None,
     }
+
+
+def _docker_versions(
+    lab: Cluster, entries: Mapping[str, dict[str, Any]], snapshot: Snapshot
+) -> dict[str, str]:
+    """Each engine's version as it says itself, otherwise the one that the node's image was built for."""
+    answering = [
+        node
+        for name, node in lab.nodes.items()
+        if (seen := snapshot.engines.get(name)) and seen.swarm != "unknown"
+    ]
+    told = ask(answering, "/version")
+    built = {name: entry["Labels"].get(DOCKER_LABEL, DEFAULT) for name, entry in entries.items()}
+    said = {name: answers[0].body["Version"] for name, answers in told.items() if answers}
+    return built | {name: plain_version(version) for name, version in said.items()}
 
 
 def _node(name: str, entry: dict[str, Any], snapshot: Snapshot) -> dict[str, Any]:

@@ -1,9 +1,6 @@
 """`Cluster`: the nodes of one named lab. All of their state is in the engine, found by labels."""
 
-import contextlib
-import difflib
 import shlex
-import textwrap
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -11,7 +8,7 @@ from typing import Any, Self, TypeVar
 
 import docker
 
-from labkit.cluster import provision, swarm_init
+from labkit.cluster import evidence, provision, swarm_init, upgrade, versions
 from labkit.cluster.node import Node, ask
 from labkit.engine import doctor, foreign, rootless, vm_lifecycle
 from labkit.engine.selection import DOCKER, ERRORS, EngineContext
@@ -29,7 +26,6 @@ from labkit.util.errors import (
     CommandTimedOut,
     LabError,
     LabNotRunning,
-    NoSuchNode,
     NotConverged,
 )
 
@@ -71,12 +67,19 @@ class Cluster:
     # -- life cycle ---------------------------------------------------------------------------------
 
     def up(
-        self, *, swarm: bool = False, keep: bool = False, reporter: ProgressReporter | None = None
+        self,
+        *,
+        swarm: bool = False,
+        docker: versions.Wanted = None,
+        keep: bool = False,
+        reporter: ProgressReporter | None = None,
     ) -> Self:
         """Start every node, whatever state the lab is in; form the swarm too if `swarm` is true.
 
-        Idempotent. If a first start fails, removes what it created, unless `keep`. Raises EngineNotFound,
-        EngineUnsuitable, TopologyInvalid, ImageUnavailable, NotConverged, LabBusy.
+        `docker` chooses the nodes' engine, such as "28.5", or {"worker2": "28.5"} for one node. Idempotent.
+        If a first start fails, removes what it created, unless `keep`. Raises EngineNotFound,
+        EngineUnsuitable, TopologyInvalid, ImageUnavailable, NotConverged, LabBusy, and LabError for an
+        unknown engine.
         """
         reporter = reporter or ProgressReporter()
         with self._lock(reporter):
@@ -84,10 +87,10 @@ class Cluster:
             with reporter.step("Docker engine") as step:
                 client = self.context.client()
                 step.result = f"{client.version()['Version']} at {self.context.endpoint().url}"
-            wanted = provision.choose_topology(client, self.name)
-            vm_lifecycle.require_images(self.context, client, wanted.images)
-            fresh = not provision.containers(client, self.name)
+            file = provision.choose_topology(client, self.name)
+            wanted = versions.settle(self.context, client, file, docker)
             foreign.require_own(client, foreign.names_of(wanted))
+            fresh = not provision.containers(client, self.name)
             if fresh:
                 rootless.require_root(client, self.context.endpoint())
                 doctor.require_room(client)
@@ -100,7 +103,7 @@ class Cluster:
                     if vm and (fresh or vm.resumed == _BARE):
                         vm.save(_FORMED, reporter)
             except BaseException as error:
-                self._add_logs(error)
+                evidence.add_logs(error, self.context, lambda: self.nodes)
                 if fresh and not keep:
                     reporter.say("   removing what was started (use --keep to keep it)")
                     self._remove_rest(reporter)
@@ -112,15 +115,16 @@ class Cluster:
     ) -> None:
         """Create what is missing and start what is stopped; resumed nodes are ready already."""
         built = builder.ensure_all(client, wanted.images, reporter)
+        images = {service.name: service.image for service in wanted.services}
         with reporter.step("Network and volumes") as step:
-            wanted = provision.create_network(self.context, wanted)
+            wanted = provision.create_network(self.context, wanted).with_images(images)
             provision.create_volumes(client, wanted)
             step.result = provision.describe_network(self.context, wanted)
         with reporter.step("Nodes and services") as step:
             if not resumed:
                 provision.start_containers(self.context, wanted, built)
             step.result = " ".join(service.name for service in wanted.services)
-        if outdated := provision.outdated_nodes(client, self.name):
+        if outdated := versions.outdated(client, self.name):
             reporter.say(f"   {' '.join(outdated)}: outdated image; to update: {self.context.hint('reset')}")
 
     def _form(self, client: docker.DockerClient, reporter: ProgressReporter) -> None:
@@ -128,20 +132,6 @@ class Cluster:
         with reporter.step("Swarm") as step:
             swarm_init.form(self.nodes, wanted)
             step.result = f"{len(wanted.nodes)} nodes ready"
-
-    def _add_logs(self, error: BaseException) -> None:
-        """Add to the evidence the log of every node that didn't start, and what the host lacks."""
-        if not isinstance(error, LabError):
-            return
-        with contextlib.suppress(LabError, *ERRORS):  # problems here must not hide `error`
-            nodes = self.nodes.values()
-            for node in nodes:
-                if node.container.status != "running" or node.name in error.what:
-                    error.add_evidence(f"log of {node.name}:", textwrap.indent(node.logs(15), "  "))
-            if nodes:
-                image = builder.installed_tag(self.context.client(), "node")
-                for probe in doctor.essentials_missing(doctor.examine(self.context, image)):
-                    error.add_evidence(f"{probe.title}: {probe.found}   {probe.advice}")
 
     def down(self) -> list[str]:
         """Remove every container, volume and network of the lab; return their names. Idempotent."""
@@ -158,14 +148,16 @@ class Cluster:
     def _remove(self) -> list[str]:
         self._nodes.clear()
         removed = [] if self.context.kind == DOCKER else vm_lifecycle.power_off(self.context)
-        return removed if removed or self.context.wants_vm else provision.remove(self.context)
+        if removed or self.context.wants_vm:
+            return removed
+        return provision.remove(self.context)
 
     def reset(self, *, swarm: bool = False) -> Self:
         """Return the lab to how `up` left it: bare engines, an empty /lab, empty storage; images are kept.
 
         Then form the swarm if `swarm` is true. A node that can't be cleaned or runs an outdated image is
-        recreated. A virtual machine resumes its snapshot, which is ten times as fast (bench/RESULTS.md), but
-        the nodes have to pull their images again. Raises what `up` raises.
+        recreated, with the engine that it had. A virtual machine resumes its snapshot, which is ten times as
+        fast (bench/RESULTS.md), but the nodes have to pull their images again. Raises what `up` raises.
         """
         quiet = ProgressReporter(quiet=True)
         if vm_lifecycle.can_resume(self.context, _BARE):
@@ -173,16 +165,16 @@ class Cluster:
             return self.up(swarm=swarm, reporter=quiet)
         with self._lock():
             client = self.context.client()
-            images = provision.choose_topology(client, self.name).images
-            vm_lifecycle.require_images(self.context, client, images)
-            for name in provision.outdated_nodes(client, self.name):
+            versions.settle(self.context, client, provision.choose_topology(client, self.name))
+            engines = versions.known(client, self.name)
+            for name in versions.outdated(client, self.name):
                 provision.remove_node(client, self.name, name)
             swarm_init.schedule_wipes(self.nodes.values())
         try:
-            self.up(reporter=quiet)
+            self.up(docker=engines, reporter=quiet)
         except (CommandFailed, CommandTimedOut, LabNotRunning):  # a node no longer boots
             self.down()
-            return self.up(swarm=swarm, reporter=quiet)
+            return self.up(swarm=swarm, docker=engines, reporter=quiet)
         with self._lock():
             stubborn = swarm_init.tidy(self.nodes.values())
             provision.empty_storage(client, self.name)
@@ -190,7 +182,22 @@ class Cluster:
                 provision.remove_node(client, self.name, name)
             if swarm and not stubborn:  # `up` would inspect everything again
                 self._form(client, quiet)
-        return self.up(swarm=swarm, reporter=quiet) if stubborn else self
+        return self.up(swarm=swarm, docker=engines, reporter=quiet) if stubborn else self
+
+    def upgrade(
+        self, name: str, docker: str, *, fresh: bool = False, reporter: ProgressReporter | None = None
+    ) -> Node:
+        """Replace a node's engine by a newer one, and return the node.
+
+        Its volume, address, and name stay, as when a server's package is upgraded; its tasks stop meanwhile,
+        so drain it first. `fresh` wipes the node and lets it rejoin its swarm, which is the way to an older
+        engine. Run it again after an interruption. Raises NoSuchNode, LabNotRunning, LabError for an engine
+        that is older or unknown, ImageUnavailable, NotConverged.
+        """
+        reporter = reporter or ProgressReporter()
+        with self._lock(reporter):
+            upgrade.upgrade(self.context, self.nodes, name, docker, fresh=fresh, reporter=reporter)
+        return self.node(name)
 
     def _lock(self, reporter: ProgressReporter | None = None) -> AbstractContextManager[None]:
         return lock.hold(f"lab-{self.name}", say=reporter.say if reporter else None)
@@ -205,15 +212,8 @@ class Cluster:
     def node(self, name: str) -> Node:
         """One node. Raises NoSuchNode with the closest name, LabNotRunning if the lab is down."""
         nodes = self.nodes
-        if not nodes:
-            raise self._not_running()
         if name not in nodes:
-            close = difflib.get_close_matches(name, nodes, n=1, cutoff=0.5)
-            raise NoSuchNode(
-                f"lab '{self.name}' has no node '{name}'",
-                evidence=[f"its nodes: {', '.join(nodes)}"],
-                next_step=f"did you mean {close[0]}?" if close else f"use one of {', '.join(nodes)}",
-            )
+            raise evidence.no_such_node(self.context, name, nodes)
         return nodes[name]
 
     def logs(self, name: str, lines: int | None = None) -> str:
@@ -231,7 +231,7 @@ class Cluster:
         """
         nodes = list(self.nodes.values())
         if not nodes:
-            raise self._not_running()
+            raise evidence.not_running(self.context)
         for name in dict.fromkeys(images):
             with reporter.step(name) as step:
                 first, *others = nodes
@@ -248,12 +248,9 @@ class Cluster:
         for name, entry in entries.items():
             known = self._nodes.get(name)
             if known is None or known.container_id != entry["Id"]:
-                known = self._nodes[name] = Node(entry["Id"], name, self.context)
+                known = self._nodes[name] = Node(entry["Id"], name, self.context, self.upgrade)
             found[name] = (known, entry["State"])
         return found
-
-    def _not_running(self) -> LabNotRunning:
-        return LabNotRunning(f"lab '{self.name}' is not running", next_step=self.context.hint("up"))
 
     # -- observation --------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import Literal
+from typing import Literal, Protocol
 
 import docker
 from docker.models.containers import Container
@@ -14,7 +14,7 @@ from labkit.transport.attach import put_file
 from labkit.transport.commands import DEFAULT_TIMEOUT, Result, run_on, write_through
 from labkit.transport.tunnel import ANSWER_SECONDS, Answer, Lines, Tunnel
 from labkit.util.deadline import Deadline
-from labkit.util.errors import CommandFailed, LabNotRunning
+from labkit.util.errors import CommandFailed, LabError, LabNotRunning
 from labkit.util.parallel import in_parallel
 
 READY_TIMEOUT = 90.0
@@ -33,17 +33,31 @@ _CHECK_COMMANDS, CUT_COMMANDS, RECONNECT_COMMANDS = (
 )
 
 
+class Upgrader(Protocol):
+    """`Cluster.upgrade`, as a node sees it."""
+
+    def __call__(self, name: str, docker: str, *, fresh: bool) -> "Node": ...
+
+
 class Node:
     """A node, found by its labels. It keeps no state of its own: the container is the truth.
 
     Made by `Lab.node` and `Lab.nodes`.
     """
 
-    def __init__(self, container_id: str, name: str, context: EngineContext) -> None:
-        self.container_id, self.name, self.context = container_id, name, context
+    def __init__(
+        self, container_id: str, name: str, context: EngineContext, upgrader: "Upgrader | None" = None
+    ) -> None:
+        """`upgrader` is the cluster's own way to replace this node's engine, for `upgrade`."""
+        self.name, self.context = name, context
         self.lab = context.lab
+        self._upgrader = upgrader
+        self._bind(container_id)
+
+    def _bind(self, container_id: str) -> None:
+        self.container_id = container_id
         self._local = threading.local()  # docker-py clients are not safe across threads
-        self._tunnel = Tunnel(context.thread_client, container_id)
+        self._tunnel = Tunnel(self.context.thread_client, container_id)
 
     def __repr__(self) -> str:
         return f"<Node {self.name} of lab {self.lab}>"
@@ -150,6 +164,16 @@ class Node:
         """Start a stopped node and wait until its engine answers."""
         self.container.start()
         self.wait_ready()
+
+    def upgrade(self, docker: str, *, fresh: bool = False) -> None:
+        """Replace the node's engine by a newer one, such as "28.5"; its data, address, and name stay.
+
+        Its tasks stop meanwhile, so drain it first. `fresh` wipes the node and lets it rejoin its swarm.
+        Prints each step. Raises what `Cluster.upgrade` raises.
+        """
+        if self._upgrader is None:
+            raise LabError(f"{self.name} doesn't belong to a lab", next_step="use lab.node(...)")
+        self._bind(self._upgrader(self.name, docker, fresh=fresh).container_id)
 
     def schedule_wipe(self) -> None:
         """Let the node come up as a bare engine with its images (the node image's entry point sees to it)."""

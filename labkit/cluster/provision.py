@@ -18,7 +18,6 @@ from labkit.cluster.node import READY_TIMEOUT, Node
 from labkit.engine import foreign
 from labkit.engine.selection import EngineContext
 from labkit.engine.vm import process
-from labkit.images import builder
 from labkit.topology import topology
 from labkit.topology.topology import CACHE_LABEL, LAB_LABEL, NODE_LABEL, SERVICE_LABEL, Service, Topology
 from labkit.util import command_hint
@@ -124,7 +123,10 @@ def describe_network(context: EngineContext, wanted: Topology) -> str:
 
 
 def create_volumes(client: docker.DockerClient, topology: Topology) -> None:
-    """Create the lab's volumes with their labels. Raises NameTaken if one of them is somebody else's."""
+    """Create the lab's volumes with their labels; the engine leaves the ones that exist as they are.
+
+    It also leaves those of others with such a name, without a word: raises NameTaken.
+    """
     for name, labels in topology.volumes.items():
         with foreign.conflicts_named(client, foreign.names_of(topology)):
             client.volumes.create(name, labels=labels)
@@ -281,13 +283,6 @@ def remove_kept(context: EngineContext) -> list[str]:
 
 def _of(lab: str | None) -> dict[str, str]:
     return {"label": f"{LAB_LABEL}={lab}" if lab else LAB_LABEL}
-
-
-def outdated_nodes(client: docker.DockerClient, lab: str) -> list[str]:
-    """The names of nodes that run another image than the one of their image folder as it stands now."""
-    tag = builder.installed_tag(client, "node")
-    current = client.images.get(tag).id if tag else None
-    return [name for name, entry in node_entries(client, lab).items() if entry["ImageID"] != current]
 
 
 def remove_node(client: docker.DockerClient, lab: str, name: str) -> None:

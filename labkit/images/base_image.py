@@ -9,7 +9,7 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException, ImageNotFound
 
-from labkit.images import architecture, proxies
+from labkit.images import architecture, engines, proxies
 from labkit.util import packages
 from labkit.util.console import Say
 from labkit.util.errors import ImageUnavailable
@@ -21,12 +21,17 @@ IMAGE_LABEL = "org.labkit.image"
 ORIGIN_LABEL = "org.labkit.origin"
 
 
-def make(client: docker.DockerClient, tag: str, folder: Path, say: Say) -> None:
-    """Create the base image `tag`; `folder` holds the script that builds it from a mirror.
+def upstream(suite: str) -> str:
+    """The name that a registry has for the base of a Debian release."""
+    return f"debian:{suite}-slim"
+
+
+def make(client: docker.DockerClient, tag: str, folder: Path, say: Say, suite: str = SUITE) -> None:
+    """Create the base image `tag` of a Debian release; `folder` holds the script that builds it.
 
     Raises ImageUnavailable if it can be neither pulled nor built.
     """
-    pull_error = _pull(client, tag, say)
+    pull_error = _pull(client, tag, say, upstream(suite))
     if pull_error is None:
         return
     _require_own_processor(client, pull_error)
@@ -34,7 +39,7 @@ def make(client: docker.DockerClient, tag: str, folder: Path, say: Say) -> None:
     if not shutil.which("mmdebstrap"):
         if not (shutil.which("apt-get") and os.geteuid() == 0):
             raise ImageUnavailable(
-                f"{UPSTREAM} cannot be pulled, and mmdebstrap, which could build it, is not installed",
+                f"{upstream(suite)} cannot be pulled, and mmdebstrap, which could build it, is not installed",
                 evidence=[pull_error],
                 next_step="sudo apt-get install mmdebstrap     (Debian, Ubuntu), or connect to a registry",
             )
@@ -45,7 +50,13 @@ def make(client: docker.DockerClient, tag: str, folder: Path, say: Say) -> None:
     way = proxies.of(client).variables()
     try:
         archive = str(scratch / "base.tar")
-        _run([str(folder / "build-root"), SUITE, debian_mirror(), archive], scratch, pull_error, say, way)
+        mirror = debian_mirror()
+        if engines.expired_allowed():
+            mirror = f"deb [check-valid-until=no] {mirror} {suite} main"
+        try:
+            _run([str(folder / "build-root"), suite, mirror, archive], scratch, pull_error, say, way)
+        except ImageUnavailable as error:
+            raise engines.explain(error) from None
         repository, _, version = tag.partition(":")
         client.api.import_image_from_file(
             archive,
@@ -76,16 +87,16 @@ def debian_mirror(sources: Path = Path("/etc/apt")) -> str:
     return "http://deb.debian.org/debian"
 
 
-def _pull(client: docker.DockerClient, tag: str, say: Say) -> str | None:
+def _pull(client: docker.DockerClient, tag: str, say: Say, upstream: str) -> str | None:
     """Pull the base and tag it; return None, or why it couldn't be pulled."""
     try:
-        client.images.get(UPSTREAM).tag(tag)
+        client.images.get(upstream).tag(tag)
         return None
     except ImageNotFound:
-        say(f"pulling {UPSTREAM}")
+        say(f"pulling {upstream}")
     try:
-        client.images.pull(UPSTREAM).tag(tag)
-        client.images.remove(UPSTREAM)  # this tag wasn't there before
+        client.images.pull(upstream).tag(tag)
+        client.images.remove(upstream)  # this tag wasn't there before
     except (DockerException, OSError) as error:
         return str(error)
     return None
@@ -111,7 +122,8 @@ def _run(
                 say(line[3:].rstrip())
     if process.returncode:
         raise ImageUnavailable(
-            f"{UPSTREAM} can be neither pulled nor built: `{' '.join(command)}` exited {process.returncode}",
+            f"{upstream(command[1])} can be neither pulled nor built: "
+            f"`{' '.join(command)}` exited {process.returncode}",
             evidence=[pull_error, *log[-10:]],
             next_step="check the network and the mirror in /etc/apt, then run the command again",
         )

@@ -4,6 +4,7 @@ A folder `labkit/images/sources/NAME` is one image, `labkit/NAME:<hash of the fo
 changed folder gets a new tag and is built; an unchanged one costs one look-up. A Dockerfile names the images
 it's based on as defaults of its arguments: `ARG BASE=debian:trixie-slim`, `ARG NGINX=labkit/nginx`.
 
+The images of several engines come from the folders `node` and `base` (`images/engines.py`).
 Two images have no folder: `bank` is the image `registry` filled with what `images/catalog.py` lists, and
 `machine` is the image `vm` filled by `images/vm_disk.py`.
 """
@@ -17,7 +18,7 @@ from pathlib import Path
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound
 
-from labkit.images import architecture, base_image, catalog, dockerfile, vm_disk
+from labkit.images import architecture, base_image, catalog, dockerfile, engines, vm_disk
 from labkit.images.base_image import IMAGE_LABEL, ORIGIN_LABEL, UPSTREAM
 from labkit.util import lock
 from labkit.util.console import ProgressReporter, Say
@@ -28,6 +29,9 @@ FOLDER = Path(__file__).parent / "sources"
 _FOUNDATION = re.compile(
     rf"^ARG (?P<argument>\w+)=(?:labkit/(?P<name>[\w-]+)|{re.escape(UPSTREAM)})$", re.MULTILINE
 )
+
+
+_CONTENT_TAG = re.compile(r"labkit/[\w.-]+:[0-9a-f]{12}")
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ class ImageInfo:
 def content_tag(name: str) -> str:
     """The tag of image `name`, from the current content of its folder and its foundations."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in (FOLDER / name).rglob("*") if path.is_file()):
+    folder, suite = engines.folder_of(name), engines.suite_of(name)
+    for path in sorted(path for path in (FOLDER / folder).rglob("*") if path.is_file()):
         if path.parent.name == "__pycache__":  # pip compiles the modules that it installs
             continue
         digest.update(f"{path.relative_to(FOLDER)} {path.stat().st_mode & 0o100:o} ".encode())
@@ -55,8 +60,9 @@ def content_tag(name: str) -> str:
         digest.update(catalog.table().encode())
     if name == vm_disk.NAME:
         digest.update(vm_disk.recipe().encode())
-    if name == "base":
-        digest.update(UPSTREAM.encode())
+    if suite:
+        digest.update((UPSTREAM if name == "base" else base_image.upstream(suite)).encode())
+    digest.update("".join(engines.arguments_of(name).values()).encode())
     for below in foundations(name).values():
         digest.update(content_tag(below).encode())
     return f"labkit/{name}:{digest.hexdigest()[:12]}"
@@ -64,7 +70,7 @@ def content_tag(name: str) -> str:
 
 def content_tags(images: Iterable[str]) -> list[str]:
     """The content tags of images such as `labkit/node`."""
-    return [content_tag(image.rpartition("/")[2]) for image in images]
+    return [content_tag(engines.name_of(image)) for image in images]
 
 
 def foundations(name: str) -> dict[str, str]:
@@ -73,15 +79,16 @@ def foundations(name: str) -> dict[str, str]:
         return {folder: folder for folder in catalog.folders()}
     if name == vm_disk.NAME:
         return {image: image for image in ("vm", *vm_disk.CARRIED)}
-    file = FOLDER / name / "Dockerfile"
+    file = FOLDER / engines.folder_of(name) / "Dockerfile"
     text = file.read_text() if file.exists() else ""  # the base doesn't have one
-    return {found["argument"]: found["name"] or "base" for found in _FOUNDATION.finditer(text)}
+    found = {found["argument"]: found["name"] or "base" for found in _FOUNDATION.finditer(text)}
+    return engines.foundations_of(name, found)
 
 
 def ensure(client: docker.DockerClient, name: str, say: Say) -> str:
     """Return the content tag of image `name`, building the image if it doesn't exist.
 
-    Also moves the tag `labkit/NAME:latest`, which the topology file uses. Raises ImageUnavailable.
+    Also moves the tags that the topology file uses (`engines.moving_tags`). Raises ImageUnavailable.
     """
     if name == vm_disk.NAME:
         architecture.require_vm(client)
@@ -92,8 +99,10 @@ def ensure(client: docker.DockerClient, name: str, say: Say) -> str:
                 _make(client, name, say)
             finally:
                 dockerfile.remove_stages(client)
-    if f"labkit/{name}:latest" not in client.images.get(tag).tags:  # tagging fails on a full disk
-        client.api.tag(tag, f"labkit/{name}", "latest")
+    present = client.images.get(tag).tags
+    for moving in engines.moving_tags(name):
+        if moving not in present:  # tagging fails on a full disk
+            _tag(client, tag, moving)
     return tag
 
 
@@ -101,7 +110,7 @@ def ensure_all(
     client: docker.DockerClient, images: Iterable[str], reporter: ProgressReporter
 ) -> dict[str, str]:
     """Ensure images such as `labkit/node`, a step each; return their content tags by name."""
-    return {image: ensure_step(client, image.rpartition("/")[2], reporter) for image in images}
+    return {image: ensure_step(client, engines.name_of(image), reporter) for image in images}
 
 
 def ensure_step(client: docker.DockerClient, name: str, reporter: ProgressReporter) -> str:
@@ -157,13 +166,14 @@ def installed(client: docker.DockerClient) -> list[ImageInfo]:
         ImageInfo(
             tag=tag,
             size=image.attrs["Size"],
-            origin=image.labels.get(ORIGIN_LABEL, UPSTREAM) if name == "base" else "",
+            origin=image.labels.get(ORIGIN_LABEL, base_image.upstream(suite)) if suite else "",
             current=tag == content_tag(name),
         )
         for image in client.images.list()
         for tag in image.tags
-        if tag.startswith("labkit/") and not tag.endswith(":latest")
+        if _CONTENT_TAG.fullmatch(tag)
         for name in [tag.partition("/")[2].partition(":")[0]]
+        for suite in [engines.suite_of(name)]
     ]
 
 
@@ -190,6 +200,11 @@ def has(client: docker.DockerClient, tag: str) -> bool:
     return True
 
 
+def _tag(client: docker.DockerClient, tag: str, moving: str) -> None:
+    repository, _, version = moving.partition(":")
+    client.api.tag(tag, repository, version)
+
+
 def _make(client: docker.DockerClient, name: str, say: Say) -> str:
     """Build image `name` and its foundations, as far as they're missing; return its content tag."""
     tag = content_tag(name)
@@ -197,8 +212,8 @@ def _make(client: docker.DockerClient, name: str, say: Say) -> str:
         return tag
     below = {argument: _make(client, other, say) for argument, other in foundations(name).items()}
     say(f"building {tag}")
-    if name == "base":
-        base_image.make(client, tag, FOLDER / "base", say)
+    if suite := engines.suite_of(name):
+        base_image.make(client, tag, FOLDER / "base", say, suite)
     elif name == catalog.NAME:
 
         def build(folder: str, target: str, arguments: dict[str, str], labels: dict[str, str]) -> None:
@@ -210,10 +225,16 @@ def _make(client: docker.DockerClient, name: str, say: Say) -> str:
         carried = [below[image] for image in vm_disk.CARRIED]
         vm_disk.build(client, below["vm"], below["node"], save(client, carried), tag, say)
     else:
-        dockerfile.build(client, FOLDER / name, tag, below, {IMAGE_LABEL: name}, say)
+        folder, arguments = FOLDER / engines.folder_of(name), {**below, **engines.build_arguments(name)}
+        try:
+            dockerfile.build(client, folder, tag, arguments, {IMAGE_LABEL: name}, say)
+        except ImageUnavailable as error:
+            raise engines.explain(error) from None
     # First: as long as the old image has this second tag, its own one can be removed even if it's in use.
-    client.api.tag(tag, f"labkit/{name}", "latest")
+    for moving in engines.moving_tags(name):
+        _tag(client, tag, moving)
     for image in client.images.list(name=f"labkit/{name}"):
-        for outdated in set(image.tags) - {tag, f"labkit/{name}:latest"}:
-            _remove(client, outdated)
+        for other in image.tags:
+            if other != tag and other.startswith(f"labkit/{name}:") and _CONTENT_TAG.fullmatch(other):
+                _remove(client, other)
     return tag

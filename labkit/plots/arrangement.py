@@ -48,7 +48,7 @@ class Column:
 
     `status` is what the swarm says (ready, down, …; empty when it does not know the node). `condition` is
     what is known from outside: `off`, `frozen`, `in no swarm`, `locked`, …; empty for one that is on and
-    takes part.
+    takes part. `docker` is the version of its engine, as far as the swarm knows it.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Column:
     condition: str
     tiles: tuple[Tile, ...] = ()
     failures: tuple[Failures, ...] = ()
+    docker: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,9 +139,8 @@ def _column(
             return Column(name, "", "", "", "", "not in the list")
         role = ("manager" if engine.manager else "worker") if engine and known else ""
         return Column(name, role, "", "", "", condition)
-    return Column(
-        name, node.role, node.manager_status, node.status, node.availability, condition, tiles, failures
-    )
+    member = (name, node.role, node.manager_status, node.status, node.availability)
+    return Column(*member, condition, tiles, failures, node.docker)
 
 
 def describe_engine(engine: Engine | None, *, member: bool = True) -> str:

@@ -145,14 +145,18 @@ def _draw_panels(picture: Picture, layout: _Layout, plan: Arrangement) -> None:
 
 
 def _draw_head(picture: Picture, left: float, layout: _Layout, column: Column) -> None:
-    """Name, role and status at the left; at the right what the engine, the Raft and the operator say."""
+    """Name, role and status at the left; at the right what the engine, the Raft and the operator say.
+
+    Beside the name stands the engine's version, unless something is wrong with the node.
+    """
     theme, top = picture.theme, layout.board
     status, colour = _status(column, theme)
-    aside = f"✗ {column.condition}" if column.status and column.condition else ""
+    wrong = f"✗ {column.condition}" if column.status and column.condition else ""
+    aside = wrong or _version(column, layout.tile)
     part = {"leader": "★ leader", "unreachable": "✗ unreachable"}.get(column.part, column.part)
     availability = column.availability
     rows = (
-        (20, column.name, theme.ink, 13.0, True, aside, theme.bad),
+        (20, column.name, theme.ink, 13.0, True, aside, theme.bad if wrong else theme.muted),
         (38, column.role, theme.muted, 11.0, False, part, theme.bad if "✗" in part else theme.ink),
         (
             55,
@@ -172,6 +176,16 @@ def _draw_head(picture: Picture, left: float, layout: _Layout, column: Column) -
             left + _PAD, top + down, fit(words, room, size, bold=bold), size=size, colour=ink, bold=bold
         )
         picture.write(left + _PAD + layout.tile, top + down, right, size=11, colour=tone, align="right")
+
+
+def _version(column: Column, room: float) -> str:
+    """The version of a node's engine as far as there's room for it beside the node's name."""
+    left = room - width_of(column.name, 13, bold=True) - 8
+    longer = f"Docker {column.docker}"
+    for words in (longer, column.docker) if column.docker else ():
+        if width_of(words, 11) <= left:
+            return words
+    return ""
 
 
 def _status(column: Column, theme: Theme) -> tuple[str, str]:

@@ -45,6 +45,7 @@ def narrate(quorum: bool | None, plan: Arrangement) -> str:
         "; ".join(filter(None, troubles)) + ".",
         NOTES.get(quorum, ""),
         *(_of_column(column) for column in plan.columns),
+        _of_engines(plan),
         *(f"Waiting for a node: {listed(row.labels)}, because {row.reason}." for row in plan.waiting),
         *(_of_entry(entry) for entry in plan.services),
     ]
@@ -62,6 +63,18 @@ def _of_column(column: Column) -> str:
         for failures in column.failures
     )
     return f"{column.name} ({told}): {tiles}.{failed}"
+
+
+def _of_engines(plan: Arrangement) -> str:
+    """Which version of Docker runs where; of one version on all nodes there's nothing to tell."""
+    nodes: dict[str, list[str]] = {}
+    for column in plan.columns:
+        if column.docker:
+            nodes.setdefault(column.docker, []).append(column.name)
+    if len(nodes) < 2:
+        return ""
+    versions = (f"{version} on {listed(names)}" for version, names in sorted(nodes.items()))
+    return f"Docker versions: {'; '.join(versions)}."
 
 
 def _of_entry(entry: Entry) -> str:

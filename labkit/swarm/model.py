@@ -30,7 +30,8 @@ class Node:
 
     `role`: `manager` or `worker`; `availability`: `active`, `pause` or `drain`; `status`: `ready`, `down`, …;
     `manager_status`: `leader`, `reachable`, `unreachable`, or empty for a worker. `cpus` in cores and
-    `memory` in bytes are what the node has in all, 0 where it never reported.
+    `memory` in bytes are what the node has in all, 0 where it never reported. `docker` is its
+    engine's version, such as `26.1.5`.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Node:
     labels: Mapping[str, str]
     cpus: float = 0.0
     memory: int = 0
+    docker: str = ""
 
 
 @dataclass(frozen=True)

@@ -74,8 +74,14 @@ def _node(entry: Json) -> Node:
         manager_status="leader" if manager.get("Leader") else manager.get("Reachability", ""),
         address=entry["Status"].get("Addr", ""),
         labels=spec.get("Labels") or {},
+        docker=plain_version((entry["Description"].get("Engine") or {}).get("EngineVersion", "")),
         **_resources(entry["Description"].get("Resources")),
     )
+
+
+def plain_version(version: str) -> str:
+    """An engine's version without what Debian adds to it: `26.1.5` for `26.1.5+dfsg1`."""
+    return version.partition("+")[0]
 
 
 def _network(entry: Json) -> Network:

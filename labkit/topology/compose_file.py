@@ -167,11 +167,19 @@ def _one_pool(value: Any, place: Place) -> tuple[Any, ...]:
     return pools
 
 
+def _build(value: Any, place: Place) -> dict[str, Any]:
+    if isinstance(value, dict):
+        built: dict[str, Any] = _BUILD(value, place)
+        return built
+    return {"context": _text(value, place), "args": {}}
+
+
 _TEXTS = _list(_text)
 _LABELS = _mapping(_text)
 _LIMIT = _section({"soft": _whole, "hard": _whole})
 # Those of the engine's (docker/go-units, ulimit.go) that a node could need.
 _LIMITS = _section({}, dict.fromkeys(("core", "memlock", "nofile", "nproc", "stack"), (_limit, None)))
+_BUILD = _section({"context": _text}, {"args": (_section({"DOCKER": _text, "BASE": _text}), {})})
 _HEALTHCHECK = _section({"test": _probe, "interval": _duration, "timeout": _duration, "retries": _count})
 # Limits, labels, an address and a health check are required; privileges are optional.
 _SERVICE = _section(
@@ -187,7 +195,7 @@ _SERVICE = _section(
         "healthcheck": _HEALTHCHECK,
     },
     {
-        "build": (_text, None),
+        "build": (_build, None),
         "command": (_TEXTS, ()),
         "environment": (_mapping(_text_or_nothing), {}),
         "dns": (_list(_address), ()),

@@ -9,7 +9,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,14 @@ ROLE_LABEL = "org.labkit.role"
 CACHE_LABEL = "org.labkit.cache"
 FILE_NAME = "docker-compose.dind.yml"
 
+_NODE_IMAGE = re.compile(r"labkit/node:(.+)")
 LAB_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 LAB_NAME_RULE = "lower-case letters, digits, '-' and '_'"
 
 
 @dataclass(frozen=True)
 class Service:
-    """One container of the lab. `memory` is in bytes; `build` is a folder or None.
+    """One container of the lab. `memory` is in bytes; `build` is a folder or None, `build_args` for Compose.
 
     `ulimits` are soft and hard limits by their names. `ready` is the health check's command: it returns once
     the service answers. The check's interval is validated but not kept, because only
@@ -61,6 +62,7 @@ class Service:
     pids_limit: int
     log_driver: str
     ready: tuple[str, ...]
+    build_args: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_node(self) -> bool:
@@ -98,6 +100,11 @@ class Topology:
     @property
     def images(self) -> list[str]:
         return sorted({service.image for service in self.services})
+
+    def with_images(self, images: Mapping[str, str]) -> "Topology":
+        """The same with other images for some services, by their names."""
+        services = (replace(each, image=images.get(each.name, each.image)) for each in self.services)
+        return replace(self, services=tuple(services))
 
 
 def default_path() -> Path:
@@ -147,8 +154,10 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Topol
 
 def _service(name: str, body: dict[str, Any], folder: Path, volume_names: Mapping[str, str]) -> Service:
     [joined] = body.pop("networks").values()
+    build = body["build"] or {"context": None, "args": {}}
     body |= {
-        "build": folder / body["build"] if body["build"] else None,
+        "build": folder / build["context"] if build["context"] else None,
+        "build_args": build["args"],
         "volumes": tuple((volume_names.get(source, source), *rest) for source, *rest in body["volumes"]),
         "security_opt": tuple(seccomp.with_path(option, folder) for option in body["security_opt"]),
         "memory": body.pop("mem_limit"),
@@ -177,6 +186,7 @@ def _broken_rules(values: Any) -> Iterator[tuple[str, str]]:
                 yield f"{place}.{LAB_LABEL}", f"must be {lab}"
     if services is not None:
         yield from _broken_roles(services)
+        yield from _broken_builds(services)
         yield from _broken_connections(services, networks or {}, values.get("volumes", {}))
 
 
@@ -194,6 +204,15 @@ def _broken_roles(services: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"services.{name}.labels.{ROLE_LABEL}", "must be manager or worker"
     if not roles & {"manager", None}:
         yield "services", f"no node with {ROLE_LABEL}: manager"
+
+
+def _broken_builds(services: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Compose would build another engine than labkit does."""
+    for name, body in services.items():
+        image, built = _at(body, "image"), _at(body, "build", "args", "DOCKER")
+        named = _NODE_IMAGE.fullmatch(image or "")
+        if named and built and built != named[1]:
+            yield f"services.{name}.build.args.DOCKER", f"must be {named[1]}, as in image: {image}"
 
 
 def _broken_connections(services: Any, networks: Any, volumes: Any) -> Iterator[tuple[str, str]]:

@@ -64,6 +64,7 @@ def test_labkit_reads_the_file_as_compose_does(docker_compose: Callable[..., str
         assert service.ulimits == limits
         assert service.log_driver == other["logging"]["driver"]
         assert str(service.build) == other["build"]["context"]
+        assert service.build_args == other["build"].get("args", {})
         assert list(service.volumes) == [
             (
                 theirs["volumes"][mount["source"]]["name"] if mount["type"] == "volume" else mount["source"],

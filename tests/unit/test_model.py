@@ -17,6 +17,7 @@ WORKER1 = Node(
     labels={},
     cpus=2.0,
     memory=25276510208,
+    docker="26.1.5",
 )
 
 

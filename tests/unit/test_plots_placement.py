@@ -50,6 +50,12 @@ def column(snapshot: Snapshot, name: str) -> Column:
     return next(column for column in arrange(snapshot).columns if column.name == name)
 
 
+def with_docker(snapshot: Snapshot, **versions: str) -> Snapshot:
+    """With other engines on some nodes."""
+    nodes = (replace(node, docker=versions.get(node.name, node.docker)) for node in snapshot.nodes)
+    return replace(snapshot, nodes=tuple(nodes))
+
+
 def with_task(snapshot: Snapshot, **changes: object) -> Snapshot:
     """With one more task of `web`, like its first."""
     first = next(task for task in snapshot.tasks if task.service == "web")
@@ -353,3 +359,19 @@ def test_without_a_quorum_the_managers_that_are_on_are_told() -> None:
         "worker1: off.",
         "worker2: off.",
     ]
+
+
+def test_each_node_shows_its_engines_version() -> None:
+    mixed = with_docker(recorded("three-nodes"), manager1="20.10.24", worker2="28.5.2")
+    picture = placement(mixed)
+    shown = [text for text in texts(picture) if text.startswith("Docker ")]
+    assert shown == ["Docker 20.10.24", "Docker 26.1.5", "Docker 28.5.2"]
+    narrow = placement(mixed, width=500)  # the board beside a notebook
+    assert {"20.10.24", "26.1.5", "28.5.2"} <= set(texts(narrow))
+    assert faults(picture) == faults(narrow) == []
+
+
+def test_different_engines_are_told_and_equal_ones_are_not() -> None:
+    mixed = with_docker(recorded("three-nodes"), worker2="28.5.2")
+    assert "Docker versions: 26.1.5 on manager1 and worker1; 28.5.2 on worker2." in describe_placement(mixed)
+    assert "Docker versions" not in describe_placement(recorded("three-nodes"))

@@ -81,7 +81,8 @@ def test_the_real_file_has_a_manager_and_two_workers() -> None:
 
 def test_a_node_is_read_with_every_setting() -> None:
     worker = real({"LABKIT_NET": "192.168.7"}).nodes[1]
-    assert (worker.image, worker.build) == ("labkit/node", REAL.parent / "labkit/images/sources/node")
+    assert (worker.image, worker.build) == ("labkit/node:26.1", REAL.parent / "labkit/images/sources/node")
+    assert worker.build_args == {"DOCKER": "26.1", "BASE": "debian:trixie-slim"}
     assert (worker.container_name, worker.hostname) == ("swarm-lab-worker1", "worker1")
     assert worker.labels == {
         "org.labkit.lab": "swarm-lab",
@@ -102,7 +103,8 @@ def test_a_node_is_read_with_every_setting() -> None:
     assert set(worker.environment) == {*PROXIES, *(name.lower() for name in PROXIES)}
     assert (set(worker.environment.values()), worker.ready) == ({""}, ("node-ready",))
     assert (worker.cap_add, worker.cap_drop) == (("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE"), ())
-    assert worker.security_opt == ("seccomp=unconfined", "apparmor=unconfined", "label=disable")
+    profile = REAL.parent / "labkit/topology/seccomp-node.json"
+    assert worker.security_opt == (f"seccomp={profile}", "apparmor=unconfined", "label=disable")
     assert (worker.cgroup, worker.tmpfs) == ("private", ("/run",))
     assert worker.device_cgroup_rules == ("c 10:229 rwm",)
     assert (worker.memory, worker.pids_limit, worker.log_driver) == (2 * 1024**3, 4096, "local")
@@ -213,6 +215,14 @@ def test_what_a_service_must_say_is_missed(tmp_path: Path, key: str) -> None:
 # -- mistakes -------------------------------------------------------------------------------------------
 
 MISTAKES = {
+    "another engine for Compose": (
+        {"services/worker1/build/args/DOCKER": "20.10"},
+        "services.worker1.build.args.DOCKER: must be 26.1, as in image: labkit/node:26.1",
+    ),
+    "an unknown option of a build": (
+        {"services/worker1/build/target": "installed"},
+        "services.worker1.build.target: unknown key; did you mean 'args'?",
+    ),
     "a limit that does not exist": (
         {"services/worker1/ulimits/nofiles": {"soft": 1, "hard": 1}},
         "services.worker1.ulimits.nofiles: unknown key; did you mean 'nofile'?",
@@ -495,7 +505,10 @@ VALUES: dict[str, list[tuple[Any, Any]]] = {
     "dns": [(["172.30.77.11"], ("172.30.77.11",))],
     "ulimits": [
         ({"nofile": {"soft": 1024, "hard": "524288"}}, {"nofile": (1024, 524288)}),
-        ({"nofile": {"soft": "${A:-7}", "hard": 7}}, {"nofile": (7, 7)}),
+        (
+            {"nofile": {"soft": "${A:-7}", "hard": 7}, "core": {"soft": 1, "hard": 2}},
+            {"nofile": (7, 7), "core": (1, 2)},
+        ),
         ({}, {}),
     ],
 }
@@ -675,6 +688,8 @@ def test_every_key_that_is_left_out_is_missed_at_its_place_or_where_it_was_used(
                 assert told(problems) == {"services": "no node with org.labkit.role: manager"}
             case ("services", _) | ("services", _, "labels", _) if place[-1] != LAB_LABEL:
                 assert isinstance(problems, Topology)
+            case ("services", _, "build", "context") | ("services", _, "build", "args", _):
+                assert told(problems) == {around(place): "missing"}
             case ("services", _, "ulimits", _, _):
                 assert told(problems) == {around(place): "missing"}
             case ("services", _, key, *_) if key in OPTIONAL:

@@ -1,0 +1,82 @@
+"""Which Docker engine each node of a lab runs, and which one a node gets that doesn't exist yet."""
+
+from collections.abc import Mapping
+
+import docker
+
+from labkit.cluster import provision
+from labkit.engine import vm_lifecycle
+from labkit.engine.selection import EngineContext
+from labkit.images import builder, engines
+from labkit.images.engines import DEFAULT, DOCKER_LABEL, ENGINES
+from labkit.topology.topology import Topology
+from labkit.util.errors import LabError
+
+Wanted = str | Mapping[str, str] | None
+"""One version for all nodes, or versions by node; `*` stands for the nodes that aren't named."""
+
+
+def of_nodes(client: docker.DockerClient, lab: str) -> dict[str, str]:
+    """The version that each of the lab's nodes was created with, by the label of its image."""
+    entries = provision.node_entries(client, lab)
+    return {name: entry["Labels"].get(DOCKER_LABEL, DEFAULT) for name, entry in entries.items()}
+
+
+def known(client: docker.DockerClient, lab: str) -> dict[str, str]:
+    """The same without nodes of another version of Swarm Lab, whose engines can't be made again."""
+    return {name: version for name, version in of_nodes(client, lab).items() if version in ENGINES}
+
+
+def outdated(client: docker.DockerClient, lab: str) -> list[str]:
+    """The nodes that run another image than the one that their engine's folder makes now."""
+    entries = provision.node_entries(client, lab)
+    found = []
+    for name, version in of_nodes(client, lab).items():
+        tag = builder.installed_tag(client, ENGINES[version].name) if version in ENGINES else None
+        if entries[name]["ImageID"] != (client.images.get(tag).id if tag else None):
+            found.append(name)
+    return found
+
+
+def settle(
+    context: EngineContext, client: docker.DockerClient, file: Topology, wanted: Wanted = None
+) -> Topology:
+    """The topology with the engine of each node: as chosen now, as it runs, or as the topology file says.
+
+    A node that is missing gets what the others run if they all run the same. Raises LabError for a choice
+    that contradicts a node that exists, and if a virtual machine lacks an image.
+    """
+    require(context, client, file.images)
+    vm_lifecycle.require_images(context, client, file.images)
+    names = [node.name for node in file.nodes]
+    chosen, present = engines.choose(wanted, names), of_nodes(client, context.lab)
+    for name, version in chosen.items():
+        if present.get(name, version) != version:
+            raise LabError(
+                f"{name} exists and runs Docker {present[name]}, not {version}",
+                next_step=f"{context.hint('upgrade', name, '--docker', version)}, or first remove the lab",
+            )
+    common = set(present.values())
+    inherited = dict.fromkeys(names, *common) if len(common) == 1 else {}
+    images = {
+        name: ENGINES[version].image
+        for name, version in {**inherited, **present, **chosen}.items()
+        if version in ENGINES  # not of a node from another version of Swarm Lab
+    }
+    settled = file.with_images(images)
+    require(context, client, settled.images)
+    return settled
+
+
+def require(context: EngineContext, client: docker.DockerClient, images: list[str]) -> None:
+    """Raise LabError for an engine that nodes can't run, or that isn't on a virtual machine's disk."""
+    for image in images:
+        engine = engines.engine_of(image)
+        if engine is None or engine.version == DEFAULT or not context.endpoint().vm:
+            continue
+        if not builder.installed_tag(client, engine.name):
+            raise LabError(
+                f"nodes in a virtual machine run Docker {DEFAULT}; its disk has no other engine",
+                evidence=[f"Docker {engine.version} was chosen"],
+                next_step=f"choose {DEFAULT}, or run the lab without --engine vm",
+            )
