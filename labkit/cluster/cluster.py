@@ -89,8 +89,8 @@ class Cluster:
                 step.result = f"{client.version()['Version']} at {self.context.endpoint().url}"
             file = provision.choose_topology(client, self.name)
             wanted = versions.settle(self.context, client, file, docker)
-            foreign.require_own(client, foreign.names_of(wanted))
             fresh = not provision.containers(client, self.name)
+            foreign.require_own(client, foreign.names_of(wanted))
             if fresh:
                 rootless.require_root(client, self.context.endpoint())
                 doctor.require_room(client)
@@ -114,7 +114,7 @@ class Cluster:
         self, client: docker.DockerClient, wanted: Topology, reporter: ProgressReporter, *, resumed: bool
     ) -> None:
         """Create what is missing and start what is stopped; resumed nodes are ready already."""
-        built = builder.ensure_all(client, wanted.images, reporter)
+        built = builder.ensure_all(client, wanted.images, reporter, early=True)
         images = {service.name: service.image for service in wanted.services}
         with reporter.step("Network and volumes") as step:
             wanted = provision.create_network(self.context, wanted).with_images(images)
@@ -148,9 +148,7 @@ class Cluster:
     def _remove(self) -> list[str]:
         self._nodes.clear()
         removed = [] if self.context.kind == DOCKER else vm_lifecycle.power_off(self.context)
-        if removed or self.context.wants_vm:
-            return removed
-        return provision.remove(self.context)
+        return removed if removed or self.context.wants_vm else provision.remove(self.context)
 
     def reset(self, *, swarm: bool = False) -> Self:
         """Return the lab to how `up` left it: bare engines, an empty /lab, empty storage; images are kept.

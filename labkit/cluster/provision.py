@@ -123,10 +123,7 @@ def describe_network(context: EngineContext, wanted: Topology) -> str:
 
 
 def create_volumes(client: docker.DockerClient, topology: Topology) -> None:
-    """Create the lab's volumes with their labels; the engine leaves the ones that exist as they are.
-
-    It also leaves those of others with such a name, without a word: raises NameTaken.
-    """
+    """Create the lab's volumes with their labels. Raises NameTaken if one of them is somebody else's."""
     for name, labels in topology.volumes.items():
         with foreign.conflicts_named(client, foreign.names_of(topology)):
             client.volumes.create(name, labels=labels)
