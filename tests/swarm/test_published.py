@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import docker
 import pytest
+import requests
 from docker.errors import ImageNotFound
 
 from labkit.engine.selection import EngineContext
@@ -28,13 +29,22 @@ def registry(client: docker.DockerClient) -> Iterator[str]:
     """A registry on loopback, where engines need no TLS."""
     image = builder.ensure(client, "docker-registry", print)
     container = client.containers.run(
-        image, detach=True, auto_remove=True, ports={"5000/tcp": ("127.0.0.1", None)}, labels=["labkit-test"]
+        image, detach=True, ports={"5000/tcp": ("127.0.0.1", None)}, labels=["labkit-test"]
     )
-    container.reload()
-    port = container.attrs["NetworkSettings"]["Ports"]["5000/tcp"][0]["HostPort"]
-    eventually(lambda: b"listening on" in container.logs(), "the registry's line that it listens")
-    yield f"127.0.0.1:{port}/me/swarm-lab"
-    container.stop(timeout=5)
+    try:
+        container.reload()
+        address = f"127.0.0.1:{container.attrs['NetworkSettings']['Ports']['5000/tcp'][0]['HostPort']}"
+
+        def answers() -> bool:
+            try:
+                return requests.get(f"http://{address}/v2/", timeout=5).ok
+            except requests.ConnectionError:
+                return False
+
+        eventually(answers, "an answer of the registry")
+        yield f"{address}/me/swarm-lab"
+    finally:
+        container.remove(force=True, v=True)
 
 
 @pytest.fixture

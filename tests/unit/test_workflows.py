@@ -1,5 +1,6 @@
 """The workflows on GitHub: well formed, safe, and true about this repository."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -207,6 +208,36 @@ def test_a_release_leads_back_to_the_repository(tmp_path: Path) -> None:
     project = tomllib.loads((tmp_path / "pyproject.toml").read_text())["project"]
     assert project["urls"]["Source"] == "https://github.com/me/lab"
     assert {name: value for name, value in project.items() if name != "urls"} == PROJECT
+
+
+def step(name: str, labkit: Path | str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Run a step of the reusable action with something else in place of labkit."""
+    [script] = [step["run"] for _, step in steps() if step.get("name") == name and "LABKIT" in step["env"]]
+    return subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
+        env={**os.environ, "LABKIT": str(labkit), **env},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+
+def test_images_that_cannot_be_pulled_are_no_failure() -> None:
+    done = step("Pull its images", "false", IMAGES="ghcr.io/nobody/nothing")
+    assert done.returncode == 0
+    assert done.stdout.startswith("::warning::")
+
+
+@pytest.mark.parametrize(("swarm", "words"), [("true", "up --swarm\n"), ("false", "up\n")])
+def test_the_nodes_start_with_or_without_a_swarm(swarm: str, words: str) -> None:
+    assert step("Start the nodes", "echo", SWARM=swarm).stdout == words
+
+
+@pytest.mark.parametrize("name", ["Collect what a failure takes to explain", "Remove the nodes"])
+def test_what_was_not_installed_is_not_called(name: str, tmp_path: Path) -> None:
+    """The log of a failed installation ends with the reason, and not with a missing file."""
+    done = step(name, tmp_path / "labkit", REPORTS=str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_the_reusable_action_installs_the_test_extra() -> None:
