@@ -212,7 +212,9 @@ def test_a_release_leads_back_to_the_repository(tmp_path: Path) -> None:
 
 def step(name: str, labkit: Path | str, **env: str) -> "subprocess.CompletedProcess[str]":
     """Run a step of the reusable action with something else in place of labkit."""
-    [script] = [step["run"] for _, step in steps() if step.get("name") == name and "LABKIT" in step["env"]]
+    [script] = [
+        step["run"] for _, step in steps() if step.get("name") == name and "LABKIT" in step.get("env", ())
+    ]
     return subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
         env={**os.environ, "LABKIT": str(labkit), **env},
