@@ -1,11 +1,13 @@
 """The commands that start a lab, inspect it, work on its nodes, and remove it."""
 
 import argparse
+import contextlib
 import json
 import sys
+from functools import partial
 
+from labkit.cli import preparation, terminal
 from labkit.cli import status as lab_status
-from labkit.cli import terminal
 from labkit.cli.consent import provide_engine
 from labkit.cluster import provision
 from labkit.cluster.cluster import Cluster
@@ -29,16 +31,30 @@ def cluster_of(options: argparse.Namespace) -> Cluster:
 def start(options: argparse.Namespace) -> int:
     cluster = cluster_of(options)
     provide_engine(cluster.context)
-    cluster.up(docker=engines.parse(options.docker))
-    return server.serve(
-        cluster.context, port=options.port, browser=not options.no_browser, notebooks=options.notebooks
-    )
+    with contextlib.ExitStack() as stack:
+        if preparation.needed(cluster.context):
+            log = preparation.log_of(cluster.name)
+            print(f"The nodes and their images are being prepared in the background; details: {log}")
+            child = preparation.in_background(preparation.command(options), log, print)
+            stack.enter_context(child)
+        else:
+            cluster.up(docker=engines.parse(options.docker))
+        server.serve(
+            cluster.context, port=options.port, browser=not options.no_browser, notebooks=options.notebooks
+        )
+    server.say_goodbye(cluster.context)
+    return 0
 
 
 def up(options: argparse.Namespace) -> int:
     cluster = cluster_of(options)
     provide_engine(cluster.context)
-    cluster.up(swarm=options.swarm, docker=engines.parse(options.docker), keep=options.keep)
+    docker = engines.parse(options.docker)
+    begin = partial(cluster.up, swarm=options.swarm, docker=docker, keep=options.keep)
+    if options.early and preparation.needed(cluster.context):
+        preparation.start_early(cluster.context, begin, ProgressReporter())
+    else:
+        begin()
     shell, down = cluster.context.hint("shell", "manager1"), cluster.context.hint("down")
     print(f"Lab '{cluster.name}' is up.   Open a terminal on a node: {shell}   Remove the lab: {down}")
     return 0

@@ -98,6 +98,9 @@ def _add_lab_commands(command: Add) -> None:
 
     up = command("up", "lab_commands.up", "start the nodes; again: bring back what is missing")
     up.add_argument("--swarm", action="store_true", help="also form the swarm")
+    up.add_argument(
+        "--early", action="store_true", help="start with the first chapter's images, then build the others"
+    )
     up.add_argument("--keep", action="store_true", help="leave a failed start as it is, to look at")
     _add_docker(up, "VERSION|NODE=VERSION", "the nodes' Docker version, or one node's (26.1)")
 

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from labkit.cluster import swarm_init
+from labkit.cluster import provision, swarm_init
 from labkit.cluster.cluster import Cluster
 from labkit.course import consent, pick, progress
-from labkit.images import catalog
+from labkit.images import builder, catalog
 from labkit.swarm import checks
 from labkit.swarm.model import Snapshot
 from labkit.transport.commands import run_on
+from labkit.util.console import ProgressReporter
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,29 @@ def begin(lab: Cluster, chapter: str, yes: bool = False) -> Snapshot:
             python=f'lab.begin("{name}", yes=True)',
             command=lab.context.hint("begin", name, "--yes"),
         )
-    snapshot = found.prepare(lab)
+    snapshot = prepare(lab, found)
     progress.of(lab).note("chapter", name)
     return snapshot
+
+
+def prepare(lab: Cluster, chapter: Chapter) -> Snapshot:
+    """Bring the lab to a chapter's starting state, when all images that the chapter needs are there.
+
+    On a first start, those of later chapters are still being built when the lab is up.
+    """
+    if not {name if ":" in name else f"{name}:latest" for name in chapter.images} <= set(catalog.FIRST):
+        _wait_for_all_images(lab)
+    return chapter.prepare(lab)
+
+
+def _wait_for_all_images(lab: Cluster) -> None:
+    client = lab.context.client()
+    registry = provision.service_entries(client, lab.name).get("registry")
+    starter = builder.installed_tag(client, catalog.STARTER)
+    if registry and starter and registry["ImageID"] == client.images.get(starter).id:
+        builder.ensure_step(
+            client, catalog.NAME, ProgressReporter()
+        )  # the next reset starts a registry with it
 
 
 def images(*wanted: str) -> list[str]:

@@ -5,21 +5,25 @@ changed folder gets a new tag and is built; an unchanged one costs one look-up. 
 it's based on as defaults of its arguments: `ARG BASE=debian:trixie-slim`, `ARG NGINX=labkit/nginx`.
 
 The images of several engines come from the folders `node` and `base` (`images/engines.py`).
-Two images have no folder: `bank` is the image `registry` filled with what `images/catalog.py` lists, and
-`machine` is the image `vm` filled by `images/vm_disk.py`.
+Some images have no folder: `bank` is the image `registry` filled with what `images/catalog.py` lists,
+`starter` is its beginning, and `machine` is the image `vm` filled by `images/vm_disk.py`.
 """
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import docker
-from docker.errors import APIError, DockerException, ImageNotFound
 
-from labkit.images import architecture, base_image, catalog, dockerfile, engines, vm_disk
+from labkit.images import architecture, base_image, catalog, dockerfile, engines, parallel_build, vm_disk
 from labkit.images.base_image import IMAGE_LABEL, ORIGIN_LABEL, UPSTREAM
+from labkit.images.store import has as has
+from labkit.images.store import load as load
+from labkit.images.store import remove
+from labkit.images.store import save as save
+from labkit.images.store import size as size
 from labkit.util import lock
 from labkit.util.console import ProgressReporter, Say
 from labkit.util.errors import ImageUnavailable
@@ -31,6 +35,12 @@ _FOUNDATION = re.compile(
 )
 
 
+FILLING = "bank"
+"""The lock of a process that makes the image `starter` first, so that labs can start, and then the bank."""
+
+_PACKAGES = "packages"
+_FILLED = (catalog.NAME, catalog.STARTER, vm_disk.NAME)
+_BUILD_SECONDS = 1800.0
 _CONTENT_TAG = re.compile(r"labkit/[\w.-]+:[0-9a-f]{12}")
 
 
@@ -58,6 +68,8 @@ def content_tag(name: str) -> str:
         digest.update(path.read_bytes())
     if name == catalog.NAME:
         digest.update(catalog.table().encode())
+    if name == catalog.STARTER:
+        digest.update(repr(catalog.starters()).encode())
     if name == vm_disk.NAME:
         digest.update(vm_disk.recipe().encode())
     if suite:
@@ -77,6 +89,8 @@ def foundations(name: str) -> dict[str, str]:
     """The lab's images that image `name` is based on, by the arguments in its Dockerfile."""
     if name == catalog.NAME:
         return {folder: folder for folder in catalog.folders()}
+    if name == catalog.STARTER:
+        return {folder: folder for folder in ("registry", *(image.folder for image in catalog.starters()))}
     if name == vm_disk.NAME:
         return {image: image for image in ("vm", *vm_disk.CARRIED)}
     file = FOLDER / engines.folder_of(name) / "Dockerfile"
@@ -88,29 +102,40 @@ def foundations(name: str) -> dict[str, str]:
 def ensure(client: docker.DockerClient, name: str, say: Say) -> str:
     """Return the content tag of image `name`, building the image if it doesn't exist.
 
-    Also moves the tags that the topology file uses (`engines.moving_tags`). Raises ImageUnavailable.
+    Also moves the tags that the topology file uses (`engines.moving_tags`). Raises ImageUnavailable, or
+    EngineUnsuitable for the virtual machine's image if the engine's processor can't run one.
     """
     if name == vm_disk.NAME:
         architecture.require_vm(client)
     tag = content_tag(name)
     if not has(client, tag):
-        with lock.hold("images", say=say):
-            try:
-                _make(client, name, say)
-            finally:
-                dockerfile.remove_stages(client)
+        _build(client, [name], say)
     present = client.images.get(tag).tags
-    for moving in engines.moving_tags(name):
+    for moving in _moving_tags(name):
         if moving not in present:  # tagging fails on a full disk
             _tag(client, tag, moving)
+    if name == catalog.NAME:
+        remove(client, content_tag(catalog.STARTER))  # fails as long as a registry runs on it
     return tag
 
 
 def ensure_all(
-    client: docker.DockerClient, images: Iterable[str], reporter: ProgressReporter
+    client: docker.DockerClient, images: Iterable[str], reporter: ProgressReporter, *, early: bool = False
 ) -> dict[str, str]:
-    """Ensure images such as `labkit/node`, a step each; return their content tags by name."""
-    return {image: ensure_step(client, engines.name_of(image), reporter) for image in images}
+    """Ensure images such as `labkit/node`, a step each; return their content tags by name.
+
+    Builds what is missing together, several at a time. With `early`, the image `starter` is enough in place
+    of a missing `labkit/bank` while a process holds the lock FILLING.
+    """
+    names = {image: engines.name_of(image) for image in images}
+    if early and lock.is_held(FILLING) and not has(client, content_tag(catalog.NAME)):
+        names |= {image: catalog.STARTER for image, name in names.items() if name == catalog.NAME}
+    lacking = [name for name in names.values() if not has(client, content_tag(name))]
+    if len(lacking) > 1:
+        with reporter.step("Missing images") as step:
+            _build(client, lacking, step.note)
+            step.result = "built " + " ".join(lacking)
+    return {image: ensure_step(client, name, reporter) for image, name in names.items()}
 
 
 def ensure_step(client: docker.DockerClient, name: str, reporter: ProgressReporter) -> str:
@@ -119,39 +144,6 @@ def ensure_step(client: docker.DockerClient, name: str, reporter: ProgressReport
         tag = ensure(client, name, step.note)
         step.result = tag.rpartition(":")[2]
     return tag
-
-
-def size(client: docker.DockerClient, tag: str) -> int:
-    """The size of an image in bytes, including what it shares with others."""
-    return int(client.images.get(tag).attrs["Size"])
-
-
-def save(client: docker.DockerClient, tags: Iterable[str]) -> Iterator[bytes]:
-    """The images with these tags as one archive, in chunks; it holds what they share only once.
-
-    Uses the engine's API, because docker-py's `save` takes a single image (7.1).
-    """
-    url = f"{client.api.base_url}/v{client.api.api_version}/images/get"
-    reply = client.api.get(url, params={"names": list(tags)}, stream=True, timeout=client.api.timeout)
-    if reply.status_code != 200:
-        raise _refused("save", reply.text)
-    yield from reply.iter_content(1 << 20)
-
-
-def load(client: docker.DockerClient, archive: Iterator[bytes]) -> None:
-    """Load the images of an archive, gzipped or not, with their tags. Raises ImageUnavailable."""
-    try:
-        client.images.load(archive)  # type: ignore[arg-type]  # requests sends it in chunks
-    except DockerException as error:
-        raise _refused("load", str(error)) from None
-
-
-def _refused(action: str, reason: str) -> ImageUnavailable:
-    return ImageUnavailable(
-        f"the Docker engine could not {action} the images",
-        evidence=[reason],
-        next_step="run the command again",
-    )
 
 
 def installed_tag(client: docker.DockerClient, name: str) -> str | None:
@@ -180,24 +172,7 @@ def installed(client: docker.DockerClient) -> list[ImageInfo]:
 def remove_all(client: docker.DockerClient) -> list[str]:
     """Remove the lab's images that aren't in use; return their tags."""
     tags = [tag for image in client.images.list() for tag in image.tags if tag.startswith("labkit/")]
-    return [tag for tag in tags if _remove(client, tag)]
-
-
-def _remove(client: docker.DockerClient, tag: str) -> bool:
-    try:
-        client.images.remove(tag)
-    except APIError:  # a container uses it
-        return False
-    return True
-
-
-def has(client: docker.DockerClient, tag: str) -> bool:
-    """Whether the outer engine has an image with this tag."""
-    try:
-        client.images.get(tag)
-    except ImageNotFound:
-        return False
-    return True
+    return [tag for tag in tags if remove(client, tag)]
 
 
 def _tag(client: docker.DockerClient, tag: str, moving: str) -> None:
@@ -205,36 +180,111 @@ def _tag(client: docker.DockerClient, tag: str, moving: str) -> None:
     client.api.tag(tag, repository, version)
 
 
+def _build(client: docker.DockerClient, names: Iterable[str], say: Say) -> None:
+    """Build images and their foundations, as far as they're missing, when no other process builds any."""
+    with lock.hold("images", say=say, wait=_BUILD_SECONDS):
+        try:
+            _make_all(client, list(names), say)
+        finally:
+            for image in client.images.list(name=f"labkit/{_PACKAGES}"):
+                for tag in image.tags:
+                    remove(client, tag)
+            dockerfile.remove_stages(client)
+
+
+def _make_all(client: docker.DockerClient, names: list[str], say: Say) -> None:
+    """Do what `_build` says, one after another or side by side."""
+    todo = parallel_build.missing(
+        names, needs, lambda name: name != _PACKAGES and has(client, content_tag(name))
+    )
+    if sum(_PACKAGES in others for others in todo.values()) < 2:  # it would cost more than it saves
+        todo.pop(_PACKAGES, None)
+    for name in filter(engines.suite_of, todo):
+        _make(client, name, say)
+    plan = {name: others for name, others in todo.items() if not (engines.suite_of(name) or name in _FILLED)}
+    parallel_build.build_all(
+        client, plan, lambda own, name: _make(own, name, lambda line: say(f"{name}: {line}"))
+    )
+    for name in filter(_FILLED.__contains__, todo):
+        _make(client, name, say)
+
+
+def needs(name: str) -> list[str]:
+    """The images that have to be there before image `name` is built."""
+    return [*foundations(name).values(), *([_PACKAGES] if _takes_packages(name) else [])]
+
+
+def _takes_packages(name: str) -> bool:
+    """Whether packages are installed for an image, but not in it, which would keep the package list."""
+    if name in _FILLED or name == _PACKAGES:
+        return False
+    bases = [argument for argument, other in foundations(name).items() if other == "base"]
+    files = [*(FOLDER / engines.folder_of(name)).glob("[!.]*")] if bases else []
+    texts = {path.name: path.read_text() for path in files if path.is_file()}
+    return any("apt-get update" in text for text in texts.values()) and not any(
+        dockerfile.holds(texts["Dockerfile"], argument) for argument in bases
+    )
+
+
+def _arguments(client: docker.DockerClient, name: str) -> dict[str, str]:
+    """The arguments for the Dockerfile of an image whose foundations are there."""
+    base = _PACKAGES if _takes_packages(name) and has(client, content_tag(_PACKAGES)) else "base"
+    below = {
+        argument: content_tag(base if other == "base" else other)
+        for argument, other in foundations(name).items()
+    }
+    return {**below, **engines.build_arguments(name)}
+
+
+def _moving_tags(name: str) -> list[str]:
+    return [] if name in (_PACKAGES, catalog.STARTER) else engines.moving_tags(name)
+
+
 def _make(client: docker.DockerClient, name: str, say: Say) -> str:
-    """Build image `name` and its foundations, as far as they're missing; return its content tag."""
+    """Build image `name`, whose foundations are there; return its content tag."""
     tag = content_tag(name)
     if has(client, tag):  # another command may have built it in the meantime
         return tag
-    below = {argument: _make(client, other, say) for argument, other in foundations(name).items()}
     say(f"building {tag}")
+    lock.note("images", f"building {tag}")
     if suite := engines.suite_of(name):
         base_image.make(client, tag, FOLDER / "base", say, suite)
-    elif name == catalog.NAME:
-
-        def build(folder: str, target: str, arguments: dict[str, str], labels: dict[str, str]) -> None:
-            below = {argument: content_tag(other) for argument, other in foundations(folder).items()}
-            dockerfile.build(client, FOLDER / folder, target, {**below, **arguments}, labels, say)
-
-        catalog.fill(client, below["registry"], tag, build, say)
+    elif name in (catalog.NAME, catalog.STARTER):
+        _fill(client, name, tag, say)
     elif name == vm_disk.NAME:
-        carried = [below[image] for image in vm_disk.CARRIED]
-        vm_disk.build(client, below["vm"], below["node"], save(client, carried), tag, say)
+        carried = content_tags(vm_disk.CARRIED)
+        vm_disk.build(client, content_tag("vm"), content_tag("node"), save(client, carried), tag, say)
     else:
-        folder, arguments = FOLDER / engines.folder_of(name), {**below, **engines.build_arguments(name)}
+        folder = FOLDER / engines.folder_of(name)
         try:
-            dockerfile.build(client, folder, tag, arguments, {IMAGE_LABEL: name}, say)
+            dockerfile.build(client, folder, tag, _arguments(client, name), {IMAGE_LABEL: name}, say)
         except ImageUnavailable as error:
             raise engines.explain(error) from None
     # First: as long as the old image has this second tag, its own one can be removed even if it's in use.
-    for moving in engines.moving_tags(name):
+    for moving in _moving_tags(name):
         _tag(client, tag, moving)
     for image in client.images.list(name=f"labkit/{name}"):
         for other in image.tags:
             if other != tag and other.startswith(f"labkit/{name}:") and _CONTENT_TAG.fullmatch(other):
-                _remove(client, other)
+                remove(client, other)
     return tag
+
+
+def _fill(client: docker.DockerClient, name: str, tag: str, say: Say) -> None:
+    """Make the image `bank`, on the image `starter` where that is there; or the image `starter`."""
+
+    def build(
+        own: docker.DockerClient, folder: str, target: str, arguments: dict[str, str], labels: dict[str, str]
+    ) -> None:
+        if arguments:
+            given = {**_arguments(own, folder), **arguments}
+            dockerfile.build(own, FOLDER / folder, target, given, labels, lambda _: None)
+        else:
+            dockerfile.derive(own, content_tag(folder), target, labels)
+
+    below, entries = content_tag("registry"), catalog.starters() + catalog.rest()
+    if name == catalog.STARTER:
+        entries = catalog.starters()
+    elif has(client, content_tag(catalog.STARTER)):
+        below, entries = content_tag(catalog.STARTER), catalog.rest()
+    catalog.fill(client, below, tag, build, say, name=name, entries=entries)

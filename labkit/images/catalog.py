@@ -5,18 +5,21 @@ pushes into a container of that image, so every lab starts with it at no cost.
 """
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import docker
 from docker.errors import DockerException
 from docker.models.containers import Container
 
+from labkit.images import parallel_build
 from labkit.images.base_image import IMAGE_LABEL
 from labkit.images.dockerfile import filling, remove_containers
 from labkit.util.console import Say
 
 NAME = "bank"
+STARTER = "starter"
+"""The image `registry` with what chapter 00 needs: a first lab starts with it while the bank is filled."""
 STAND_IN_LABEL = "org.labkit.stand-in"
 REFERENCE_LABEL = "org.labkit.reference"
 
@@ -27,7 +30,7 @@ _READY_SECONDS = "20"
 _TAGS_WIDTH = 40
 _PUSHED, _BANK = "5000/tcp", "5002/tcp"  # the listeners of images/sources/registry/lab-registry
 
-Build = Callable[[str, str, dict[str, str], dict[str, str]], None]
+Build = Callable[[docker.DockerClient, str, str, dict[str, str], dict[str, str]], None]
 """Builds a folder as a tag, with arguments for its Dockerfile and labels."""
 
 
@@ -55,6 +58,9 @@ class Plugin:
     @property
     def reference(self) -> str:
         return f"registry:5000/{self.folder}:{self.tag}"
+
+
+Entry = BankImage | Plugin
 
 
 def _stand_ins(name: str, tags: str, folder: str, really: str) -> list[BankImage]:
@@ -98,6 +104,9 @@ PLUGINS = (
     Plugin("webdav-log", "latest"),
 )
 
+FIRST = ("web:1", "nginx:latest")
+"""What the image `starter` holds: all that tasks in chapter 00 run."""
+
 
 def table() -> str:
     """Everything that the image `bank` holds, as a text that changes when it does."""
@@ -107,6 +116,16 @@ def table() -> str:
 def folders() -> list[str]:
     """The image folders that the image `bank` is built from, including its registry's."""
     return sorted({"registry", *(image.folder for image in IMAGES), *(plugin.folder for plugin in PLUGINS)})
+
+
+def starters() -> list[Entry]:
+    """The entries that the image `starter` holds."""
+    return [image for image in IMAGES if image.reference in FIRST]
+
+
+def rest() -> list[Entry]:
+    """The entries that the image `bank` has beyond those of the image `starter`."""
+    return [*(image for image in IMAGES if image.reference not in FIRST), *PLUGINS]
 
 
 def own() -> list[str]:
@@ -130,11 +149,23 @@ def overview() -> list[tuple[str, str, str]]:
     return rows
 
 
-def fill(client: docker.DockerClient, registry: str, tag: str, build: Build, say: Say) -> None:
-    """Create the image `tag` from the image `registry` and everything in this catalog.
+def fill(
+    client: docker.DockerClient,
+    registry: str,
+    tag: str,
+    build: Build,
+    say: Say,
+    *,
+    name: str = NAME,
+    entries: Sequence[Entry] | None = None,
+) -> None:
+    """Create the image `tag` from the image `registry` and entries of this catalog, by default all of them.
 
-    Raises ImageUnavailable. Leaves nothing behind but the image, and removes what a killed call left.
+    `build` is called in several threads, with a client each. Raises ImageUnavailable. Leaves nothing behind
+    but the image, and removes what a killed call left.
     """
+    chosen: Sequence[Entry] = (*IMAGES, *PLUGINS) if entries is None else entries
+    wanted = {entry.reference: entry for entry in chosen}
     with filling(tag, lambda: _clear(client)):
         container = client.containers.create(
             registry,
@@ -150,16 +181,37 @@ def fill(client: docker.DockerClient, registry: str, tag: str, build: Build, say
             raise DockerException(f"its registries did not answer within {_READY_SECONDS} s\n{said}")
         container.reload()
         bank, pushed = (_address(container, port) for port in (_BANK, _PUSHED))
-        for entry in IMAGES:
-            say(f"adding {entry.reference}")
-            _push_image(client, entry, f"{bank}/library/{entry.reference}", build)
-        for plugin in PLUGINS:
-            say(f"adding {plugin.reference}")
-            _push_plugin(client, plugin, f"{pushed}/{plugin.folder}:{plugin.tag}", build)
+
+        def add(own: docker.DockerClient, reference: str) -> None:
+            entry = wanted[reference]
+            say(f"adding {reference}")
+            if isinstance(entry, Plugin):
+                _push_plugin(own, entry, f"{pushed}/{entry.folder}:{entry.tag}", build)
+            else:
+                _push_image(own, entry, f"{bank}/library/{entry.reference}", build)
+
+        parallel_build.build_all(client, _order(wanted.values()), add)
         container.stop(timeout=5)
         repository, _, version = tag.partition(":")
-        changes = ['CMD ["lab-registry"]', f"LABEL {IMAGE_LABEL}={NAME}"]
+        changes = ['CMD ["lab-registry"]', f"LABEL {IMAGE_LABEL}={name}"]
         container.commit(repository, version, changes=changes)
+
+
+def _order(entries: Iterable[Entry]) -> dict[str, set[str]]:
+    """What each entry has to wait for: the first of its folder, so that it finds its layers in the registry.
+
+    Plugins go one after another, because the engine can't have two with the same content at once.
+    """
+    first: dict[str, str] = {}
+    order: dict[str, set[str]] = {}
+    last_plugin: set[str] = set()
+    for entry in sorted(entries, key=lambda entry: isinstance(entry, BankImage)):  # the slow ones first
+        if isinstance(entry, Plugin):
+            order[entry.reference], last_plugin = last_plugin, {entry.reference}
+        else:
+            leader = first.setdefault(entry.folder, entry.reference)
+            order[entry.reference] = {leader} - {entry.reference}
+    return order
 
 
 def _clear(client: docker.DockerClient) -> None:
@@ -169,6 +221,7 @@ def _clear(client: docker.DockerClient) -> None:
     for plugin in client.api.plugins():
         if plugin["Name"].startswith(f"{_LOOPBACK}:") and plugin["Name"].endswith(ours):
             client.api.remove_plugin(plugin["Name"], force=True)
+    client.images.prune(filters={"dangling": True, "label": REFERENCE_LABEL})  # whose build was stopped
     for image in client.images.list(filters={"label": REFERENCE_LABEL}):
         for tag in image.tags:
             if tag.startswith(f"{_LOOPBACK}:"):
@@ -184,7 +237,7 @@ def _push_image(client: docker.DockerClient, entry: BankImage, target: str, buil
     labels = {REFERENCE_LABEL: entry.reference}
     if entry.stand_in:
         labels[STAND_IN_LABEL] = entry.stand_in
-    build(entry.folder, target, entry.arguments, labels)
+    build(client, entry.folder, target, entry.arguments, labels)
     for event in client.api.push(target, stream=True, decode=True):
         if "error" in event:
             raise DockerException(event["error"])
@@ -195,7 +248,7 @@ def _push_plugin(client: docker.DockerClient, plugin: Plugin, target: str, build
 
     Uses the engine's API: docker-py's `create_plugin` needs a folder, and its `push_plugin` pulls (7.1).
     """
-    build(plugin.folder, target, plugin.arguments, {REFERENCE_LABEL: plugin.reference})
+    build(client, plugin.folder, target, plugin.arguments, {REFERENCE_LABEL: plugin.reference})
     container = client.containers.create(target, "nothing", name=_EXPORTED)
     url = f"{client.api.base_url}/v{client.api.api_version}/plugins"
     for place, options in (

@@ -1,8 +1,11 @@
 """Builds an image from a folder with a Dockerfile, using the engine's own builder."""
 
 import contextlib
+import io
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import docker
 from docker.errors import BuildError, DockerException, NotFound
@@ -12,6 +15,19 @@ from labkit.util.console import Say
 from labkit.util.errors import ImageUnavailable
 
 STAGE_LABEL = "org.labkit.build-stage"
+
+_STAGE = re.compile(r"^FROM (?P<parent>\S+)(?: AS (?P<name>\S+))?$", re.MULTILINE)
+
+
+def holds(text: str, argument: str) -> bool:
+    """Whether the image of a Dockerfile is built on the image in `argument`; its stages may be anyway."""
+    stages, parent = {}, ""
+    for stage in _STAGE.finditer(text):
+        parent = stage["parent"]
+        stages[stage["name"]] = parent
+    while parent in stages:
+        parent = stages[parent]
+    return parent == f"${{{argument}}}"
 
 
 def build(
@@ -28,11 +44,27 @@ def build(
     (https://docs.docker.com/reference/dockerfile/#predefined-args).
     Stages labeled `org.labkit.build-stage` stay as a cache until `remove_stages`.
     """
+    _build(client, tag, labels, say, arguments, path=str(folder))
+
+
+def derive(client: docker.DockerClient, image: str, tag: str, labels: Mapping[str, str]) -> None:
+    """Make `tag`, which is `image` with more labels. Raises what `build` raises."""
+    _build(client, tag, labels, lambda _: None, {}, fileobj=io.BytesIO(f"FROM {image}\n".encode()))
+
+
+def _build(
+    client: docker.DockerClient,
+    tag: str,
+    labels: Mapping[str, str],
+    say: Say,
+    arguments: Mapping[str, str],
+    **source: Any,
+) -> None:
     log: list[str] = []
     way = proxies.of(client)
     try:
         for event in client.api.build(
-            path=str(folder),
+            **source,
             tag=tag,
             buildargs={**way.variables(), **arguments},
             use_config_proxy=False,  # `way` has it

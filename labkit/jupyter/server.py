@@ -6,12 +6,13 @@ import shutil
 import sys
 from pathlib import Path
 
-from labkit.engine.selection import EngineContext
+from labkit.cluster import provision
+from labkit.engine.selection import ERRORS, EngineContext
 from labkit.jupyter import launcher
 from labkit.jupyter.notebooks import provide
 from labkit.topology import topology
 from labkit.util import command_hint, lock
-from labkit.util.errors import PortTaken
+from labkit.util.errors import LabError, PortTaken
 from labkit.util.paths import state_dir
 
 # No news pop-up over the notebook's corner, outputs that scrolling does not lose, long commands that are
@@ -25,7 +26,7 @@ _FIRST_WORKSPACE = "first.jupyterlab-workspace"
 _DEFAULT_WORKSPACE = "default-37a8.jupyterlab-workspace"
 
 
-def serve(context: EngineContext, *, port: int, browser: bool, notebooks: Path | None = None) -> int:
+def serve(context: EngineContext, *, port: int, browser: bool, notebooks: Path | None = None) -> None:
     """Run JupyterLab in this process until Ctrl-C or SIGTERM, with the notebooks on `context`'s lab.
 
     Serves the folder `notebooks`, by default what `notebooks.provide` chooses. Prints the URL; opens a
@@ -81,9 +82,18 @@ def serve(context: EngineContext, *, port: int, browser: bool, notebooks: Path |
     server.start()
     if command:
         os.environ["LABKIT_COMMAND"] = command
-    print(f"\nJupyterLab has stopped. The nodes of lab '{lab}' still run; to stop them:")
-    print(f"    {context.hint('down')}")
-    return 0
+    print("\nJupyterLab has stopped.")
+
+
+def say_goodbye(context: EngineContext) -> None:
+    """Say how to stop what still runs after JupyterLab has stopped."""
+    try:
+        runs = bool(provision.containers(context.client(), context.lab))
+    except (LabError, *ERRORS):  # the engine has stopped too
+        runs = False
+    if runs:
+        print(f"The nodes of lab '{context.lab}' still run; to stop them:")
+        print(f"    {context.hint('down')}")
 
 
 def _workspaces(lab: str) -> Path:

@@ -12,37 +12,67 @@ from labkit.util.deadline import Deadline
 from labkit.util.errors import LabBusy
 from labkit.util.paths import state_dir
 
+_UNKNOWN = "another command"
+
 
 @contextmanager
 def hold(name: str, *, wait: float = 600, say: Say | None = None) -> Iterator[None]:
     """Hold the lock called `name`; wait up to `wait` seconds for another command to finish.
 
-    Raises LabBusy with the other command's pid if it doesn't.
+    `say` is told whom this waits for, and again whenever that one has noted what it's at. Raises LabBusy
+    with the other command's pid if it doesn't finish.
     """
     import fcntl  # here because Windows doesn't have it, and its users deserve a better message
 
-    path = state_dir() / "locks" / f"{name}.lock"
-    path.parent.mkdir(exist_ok=True)
+    path = _path(name)
     with path.open("a") as file:
-        waiting = False
+        told = ""
         for _ in Deadline(wait).attempts():
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if say and not waiting:
-                    say(f"Waiting for {_holder(path)} to finish …")
-                    waiting = True
+                now = f"Waiting for {_holder(path)} to finish{_progress(path)} …"
+                if say and now != told and not (told and _UNKNOWN in now):  # it's just being noted
+                    say(now)
+                    told = now
         else:
             raise LabBusy(
                 f"{name} is busy: {_holder(path)} did not finish within {wait:.0f} s",
                 next_step="wait for it, or stop that process, then run the command again",
             )
-        _note(path, f"{os.getpid()} {' '.join([Path(sys.argv[0]).name, *sys.argv[1:3]])}")
+        _note(path, _myself())
         try:
             yield
         finally:
             _note(path, "")  # so that the next one to wait doesn't name this process
+
+
+def note(name: str, progress: str) -> None:
+    """Note what the holder of a lock, which is this process, is at, for those who wait for it."""
+    _note(_path(name), f"{_myself()}\n{progress}")
+
+
+def is_held(name: str) -> bool:
+    """Whether a process holds the lock at this moment."""
+    import fcntl
+
+    with _path(name).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _path(name: str) -> Path:
+    path = state_dir() / "locks" / f"{name}.lock"
+    path.parent.mkdir(exist_ok=True)
+    return path
+
+
+def _myself() -> str:
+    return f"{os.getpid()} {' '.join([Path(sys.argv[0]).name, *sys.argv[1:3]])}"
 
 
 def _note(path: Path, text: str) -> None:
@@ -52,5 +82,13 @@ def _note(path: Path, text: str) -> None:
 
 
 def _holder(path: Path) -> str:
-    pid, _, command = path.read_text(encoding="utf-8", errors="replace").partition(" ")
-    return f"process {pid} ({command})" if pid else "another command"
+    pid, _, command = _lines(path)[0].partition(" ")
+    return f"process {pid} ({command})" if pid else _UNKNOWN
+
+
+def _progress(path: Path) -> str:
+    return "".join(f": {line}" for line in _lines(path)[1:])
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8", errors="replace").splitlines() or [""]

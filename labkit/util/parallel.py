@@ -7,11 +7,14 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-def in_parallel(work: Callable[[T], None], items: Iterable[T]) -> None:
+def in_parallel(
+    work: Callable[[T], None], items: Iterable[T], *, on_interrupt: Callable[[], None] | None = None
+) -> None:
     """Do `work` on all items at once, in a thread each; wait for all of them, then raise the first failure.
 
     No thread is still running when this returns or raises, even after an interrupt, so a caller can safely
-    clean up or release a lock. The first of several failures is often the cause of the others.
+    clean up or release a lock. After an interrupt, `on_interrupt` is called first; it tells long work to
+    stop. The first of several failures is often the cause of the others.
     """
     todo = list(items)
     crew = _Crew(work, len(todo))
@@ -22,8 +25,12 @@ def in_parallel(work: Callable[[T], None], items: Iterable[T]) -> None:
     except BaseException as error:  # an interrupt, or no more threads allowed
         crew.closed = True
         interrupt = error
+    told = False
     while True:
         try:
+            if interrupt and on_interrupt and not told:
+                told = True
+                on_interrupt()
             crew.join()
             break
         except (KeyboardInterrupt, SystemExit) as error:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 
+import docker
 import pytest
 from docker.errors import APIError
 
@@ -111,6 +112,7 @@ def test_there_is_no_way_out(offline: Lab) -> None:
 # -- pull, push, run ------------------------------------------------------------------------------------
 
 
+@pytest.mark.core
 def test_a_service_converges_on_an_image_with_a_digest(offline: Lab) -> None:
     said = on(offline, "docker service create --name web --replicas 3 -p 8080:80 nginx")
     assert "converged" in said
@@ -124,6 +126,7 @@ def test_a_service_converges_on_an_image_with_a_digest(offline: Lab) -> None:
     assert second != digest(first)
 
 
+@pytest.mark.core
 def test_what_one_node_pushes_another_pulls(offline: Lab) -> None:
     pushed = on(offline, "docker pull alpine; docker tag alpine registry:5000/x; docker push registry:5000/x")
     assert pulled(offline, "registry:5000/x") == digest(pushed.splitlines()[-1])
@@ -324,6 +327,7 @@ PROGRAMS = {
 }
 
 
+@pytest.mark.core
 def test_a_stand_in_says_truly_what_it_is(offline: Lab) -> None:
     stand_ins = {image.reference.partition(":")[0] for image in catalog.IMAGES if image.stand_in}
     assert stand_ins == set(PROGRAMS)
@@ -380,6 +384,7 @@ def test_the_tutorials_first_service(offline: Lab) -> None:
     assert "no such service" in refused(offline, "docker service inspect helloworld")
 
 
+@pytest.mark.core
 def test_the_tutorials_rolling_update_and_drain(offline: Lab) -> None:
     # The tutorial's delay is 10 s.
     on(offline, "docker service create --replicas 3 --name redis --update-delay 1s redis:7.4.0")
@@ -481,10 +486,12 @@ def test_filling_a_bank_touches_no_lab_and_leaves_only_the_image(
     monkeypatch.setattr(catalog, "PLUGINS", ())
     targets: list[str] = []
 
-    def build(folder: str, target: str, arguments: dict[str, str], labels: dict[str, str]) -> None:
+    def build(
+        own: docker.DockerClient, folder: str, target: str, arguments: dict[str, str], labels: dict[str, str]
+    ) -> None:
         targets.append(target)
         below = {"BUSYBOX": builder.content_tag("busybox"), **arguments}
-        dockerfile.build(client, builder.FOLDER / folder, target, below, labels, print)
+        dockerfile.build(own, builder.FOLDER / folder, target, below, labels, print)
 
     catalog.fill(client, registry, tag, build, print)
     first = client.images.get(tag)
@@ -493,7 +500,7 @@ def test_filling_a_bank_touches_no_lab_and_leaves_only_the_image(
     try:
         # A filling that was killed has left these.
         client.containers.create(tag, name="labkit-filling")
-        build("hello-world", "127.0.0.1:9/library/left:1", {}, {catalog.REFERENCE_LABEL: "left:1"})
+        build(client, "hello-world", "127.0.0.1:9/library/left:1", {}, {catalog.REFERENCE_LABEL: "left:1"})
         catalog.fill(client, registry, tag, build, print)
         of_a_lab.reload()  # it is no leftover of the first time
         assert sorted(leftovers(offline.name)) == before

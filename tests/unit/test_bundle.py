@@ -509,6 +509,7 @@ def saveable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LABKIT_STATE_DIR", str(tmp_path / "state"))
     use_engine(monkeypatch)
     monkeypatch.setattr(builder, "ensure", lambda _, name, __: builder.content_tag(name))
+    monkeypatch.setattr(builder, "has", lambda *_: True)
     monkeypatch.setattr(builder, "size", lambda *_: 1000)
     monkeypatch.setattr(builder, "save", lambda *_: iter([b"images" * 100, b"more"]))
 

@@ -238,7 +238,9 @@ class Context(EngineContext):
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Engine:
     monkeypatch.setenv("LABKIT_STATE_DIR", str(tmp_path))
-    monkeypatch.setattr(builder, "ensure_all", lambda _client, images, _: {image: image for image in images})
+    monkeypatch.setattr(
+        builder, "ensure_all", lambda _client, images, _, **__: dict(zip(images, images, strict=True))
+    )
     monkeypatch.setattr(provision, "_REMOVE_SECONDS", 0.3)
     return Engine("x")
 

@@ -177,7 +177,7 @@ def _begin(lab: Cluster, name: str, seed: int, current: Exam | None = None) -> s
     """Begin a scenario on a fresh swarm, for an exam or for practice, which gives up an exam that runs."""
     _, scenario = registry.find(name)
     facts = scenario.facts(name.removeprefix(PREFIX), seed)
-    chapters.CHAPTERS[_CHAPTER].prepare(lab)
+    chapters.prepare(lab, chapters.CHAPTERS[_CHAPTER])
     facts |= scenario.breaks(lab, facts) or {}
     there = user_resources(lab)
     progress.of(lab).record(
