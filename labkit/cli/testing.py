@@ -10,7 +10,7 @@ from pathlib import Path
 
 from labkit.engine.host_info import this_host
 from labkit.engine.selection import EngineContext
-from labkit.images import builder, vm_disk
+from labkit.images import architecture, builder, vm_disk
 from labkit.topology import topology
 from labkit.util import lock, packages
 from labkit.util.console import ProgressReporter
@@ -54,12 +54,22 @@ class Group:
         return self.title.lower().replace(" ", "-")
 
 
+def _engine(name: str) -> Group:
+    """The core of the swarm tests on another Docker engine (tests/engines/outer.py)."""
+    return Group(f"Engine {name}", "core", ("--outer", name))
+
+
+# Engine 28.5-like-29 is the strictest, and differs the most from the one that the other groups use.
 _USUAL = (
-    Group("Side by side", "not fullkernel and not alone", _SIDE_BY_SIDE),
+    Group("Side by side", "not fullkernel and not alone and not matrix", _SIDE_BY_SIDE),
     Group("Alone", "alone and not fullkernel"),
+    _engine("28.5-like-29"),
     Group("Full kernel smoke", "fullkernel and smoke", on_vm=True),
 )
-_SLOW = (Group("Full kernel", "fullkernel and not smoke", on_vm=True),)
+_SLOW = (
+    *(_engine(name) for name in ("20.10", "26.1", "28.5", "28.5-containerd", "28.5-strict")),
+    Group("Full kernel", "fullkernel and not smoke", on_vm=True),
+)
 
 
 def run(
@@ -68,8 +78,9 @@ def run(
     """Run everything except slow tests, or only pytest with `arguments`; return an exit code.
 
     `slow` adds the slow tests; `full_kernel` runs only what needs a full kernel. JUnit XML, with the time of
-    each test, and the coverage end up in `.artifacts`. Raises ImageUnavailable if an image can't be built,
-    SetupFailed if there's no browser.
+    each test, and the coverage end up in `.artifacts`. Where the processor can't run the virtual machine, its
+    tests are left out, and a line says so. Raises ImageUnavailable if an image can't be built, SetupFailed if
+    there's no browser, EngineUnsuitable if `full_kernel` asks for a virtual machine that can't run.
     """
     if not (ROOT / "tests").is_dir():
         raise LabError(
@@ -88,8 +99,12 @@ def run(
     if not full_kernel:
         groups = [*_USUAL, *(_SLOW if slow else ())]
         failed = [title for title, command in _STYLE if not _passes(reporter, title, command)]
-    _provide(context, reporter, vm=True)
+    obstacle = "" if full_kernel else architecture.vm_obstacle(architecture.of_engine(context.own_client()))
+    _provide(context, reporter, vm=not obstacle)
     for group in groups:
+        if group.on_vm and obstacle:
+            reporter.say(f"\n{group.title}: not run, because {obstacle}")
+            continue
         reporter.say(f"\n{group.title}: {group.select}")
         if not _run_group(group):
             failed.append(group.title)
@@ -140,12 +155,13 @@ def _provide_browser(reporter: ProgressReporter) -> None:
         if find_browser():
             return
         here = this_host()
-        if not (here.debian_like and here.root):
-            apt = "sudo apt-get install chromium"
+        ubuntu = here.families[:1] == ("ubuntu",)  # has Chromium as a snap only
+        if not here.debian_like or ubuntu or not here.root:
+            apt = here.debian_like and not ubuntu
             raise SetupFailed(
                 "the browser tests found no Chromium",
                 evidence=[f"looked for {', '.join(_BROWSERS)}"],
-                next_step=apt if here.debian_like else "install Chromium or Google Chrome",
+                next_step="sudo apt-get install chromium" if apt else "install Chromium or Google Chrome",
             )
         packages.apt_install(("chromium",), reporter.say)
 
