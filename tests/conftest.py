@@ -15,6 +15,7 @@ from labkit.engine.selection import ERRORS, EngineContext
 from labkit.images import builder
 from labkit.util.console import ProgressReporter
 from labkit.util.errors import LabError
+from tests.engines import choice
 
 MADE = pytest.StashKey[list[Lab]]()
 """The labs that `new_lab` has made for a test."""
@@ -23,13 +24,23 @@ MADE = pytest.StashKey[list[Lab]]()
 SHARED = os.environ.get("LABKIT_TEST_LAB", "labkit-test") + os.environ.get("PYTEST_XDIST_WORKER", "")
 
 
-def pytest_configure() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    choice.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
     # A shell's background jobs ignore it, and so would every process that a test starts and interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    choice.begin(config)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_unconfigure(config: pytest.Config) -> None:
+    choice.end(config)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests of one file run in one worker, because they share labs and browsers; chapters need not."""
+    choice.skip(config, items)
     for item in items:
         if not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(item.path.name))

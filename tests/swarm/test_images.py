@@ -27,6 +27,7 @@ def test_node_image_is_small_and_tagged_by_content(lab: Lab) -> None:
     assert "labkit/node:latest" in image.tags
 
 
+@pytest.mark.core
 def test_unchanged_image_is_not_built_again(client: docker.DockerClient) -> None:
     said: list[str] = []
     assert builder.ensure(client, "node", said.append) == builder.content_tag("node")
@@ -38,6 +39,7 @@ def test_no_build_stage_is_left_behind(client: docker.DockerClient) -> None:
     eventually(lambda: not client.images.list(filters=wanted), "the end of every build's stages", 60)
 
 
+@pytest.mark.core
 def test_images_are_listed() -> None:
     done = labkit("images")
     assert builder.content_tag("node") in done.stdout

@@ -19,6 +19,7 @@ QUIET = ProgressReporter(quiet=True)
 NewLab = Callable[[], Lab]
 
 
+@pytest.mark.core
 def test_up_gives_three_engines_that_belong_to_no_swarm(lab: Lab) -> None:
     assert list(lab.nodes) == ["manager1", "worker1", "worker2"]
     assert checks.swarm_inactive()(lab.snapshot())
@@ -26,6 +27,7 @@ def test_up_gives_three_engines_that_belong_to_no_swarm(lab: Lab) -> None:
         assert node.api.version()["Version"]
 
 
+@pytest.mark.core
 def test_up_swarm_forms_one_swarm_in_the_topologys_roles(swarm: Lab) -> None:
     swarm.wait(
         checks.nodes_ready(3),
@@ -35,6 +37,7 @@ def test_up_swarm_forms_one_swarm_in_the_topologys_roles(swarm: Lab) -> None:
     )
 
 
+@pytest.mark.core
 def test_up_again_changes_nothing(swarm: Lab) -> None:
     before = {
         name: (node.container_id, node.container.attrs["State"]["StartedAt"])
@@ -50,6 +53,7 @@ def test_up_again_changes_nothing(swarm: Lab) -> None:
     assert {node.id for node in swarm.snapshot().nodes} == members
 
 
+@pytest.mark.core
 def test_up_brings_back_what_is_stopped_paused_or_gone(swarm: Lab) -> None:
     swarm.node("worker1").stop()
     swarm.node("worker2").pause()
@@ -62,6 +66,7 @@ def test_up_brings_back_what_is_stopped_paused_or_gone(swarm: Lab) -> None:
     assert swarm.node("worker2").api.ping()
 
 
+@pytest.mark.core
 def test_swarm_survives_a_restart_of_all_nodes(swarm: Lab) -> None:
     for node in swarm.nodes.values():
         node.kill()
@@ -69,6 +74,7 @@ def test_swarm_survives_a_restart_of_all_nodes(swarm: Lab) -> None:
     swarm.wait(checks.nodes_ready(3), checks.manager_status("manager1", "leader"))
 
 
+@pytest.mark.core
 def test_down_leaves_nothing_and_may_be_repeated(new_lab: NewLab) -> None:
     lab = new_lab().up(reporter=QUIET)
     assert len(leftovers(lab.name)) == A_LAB
@@ -77,6 +83,7 @@ def test_down_leaves_nothing_and_may_be_repeated(new_lab: NewLab) -> None:
     assert lab.down() == []
 
 
+@pytest.mark.core
 def test_reset_takes_away_all_that_a_learner_made(swarm: Lab) -> None:
     manager = swarm.node("manager1")
     manager.run(
@@ -151,6 +158,7 @@ def test_nodes_share_a_folder_and_know_each_other_by_name(lab: Lab) -> None:
     assert found.split()[0] == lab.node("manager1").run("hostname -i", quiet=True).stdout.strip()
 
 
+@pytest.mark.core
 def test_nodes_hold_no_more_power_than_the_topology_says(lab: Lab) -> None:
     wanted = {
         service.name: service for service in topology.load(env={**os.environ, "LABKIT_LAB": lab.name}).nodes
@@ -184,6 +192,7 @@ def test_a_task_runs_under_another_user_and_exec_reaches_it(
     assert node.run("docker exec task id -u", quiet=True).stdout == "1000\n"
 
 
+@pytest.mark.core
 def test_tasks_of_a_service_run_on_every_node_of_an_overlay(
     swarm: Lab, base_image: Callable[[Lab, str], str]
 ) -> None:

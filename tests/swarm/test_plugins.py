@@ -121,6 +121,7 @@ def test_two_types_of_plugins_stand_side_by_side(lab: Lab) -> None:
     assert sorted(listed.splitlines()) == ["rclone:latest true", "webdav-log:latest true"]
 
 
+@pytest.mark.core
 def test_a_volume_is_one_for_all_nodes(lab: Lab) -> None:
     on_all(lab, RCLONE)
     on_all(lab, "docker volume create --driver rclone --opt remote=storage:shared shared")
@@ -188,6 +189,7 @@ def test_logs_of_a_service_reach_the_storage(lab: Lab) -> None:
     assert logs.count("line 200") == 3  # the engine's own cache answers docker logs
 
 
+@pytest.mark.core
 def test_reset_leaves_no_plugin_no_volume_no_stored_file(counter: Lab) -> None:
     on(counter, "manager1", "docker run --rm --network data toolbox curl -sS -d 1 counter")
     counter.reset()

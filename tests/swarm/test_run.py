@@ -54,6 +54,7 @@ def test_output_is_printed_unchanged_colours_and_all(lab: Lab, capsys: pytest.Ca
     assert printed.err == "oops\n"
 
 
+@pytest.mark.core
 def test_large_and_broken_output_arrives_whole(lab: Lab) -> None:
     result = lab.node("worker1").run(r"seq 200000; printf '\xff'", quiet=True)
     assert (
@@ -89,6 +90,7 @@ def test_deadline_stops_the_command_and_says_what_still_ran(lab: Lab) -> None:
     assert running(node, "sleep 471") == ""
 
 
+@pytest.mark.core
 def test_interrupt_stops_the_command_on_the_node_too(lab: Lab) -> None:
     node = lab.node("worker2")
     script = f"from labkit import Lab; Lab({lab.name!r}).node('worker2').run('echo begun; sleep 4713')"
@@ -122,6 +124,7 @@ def test_a_node_that_dies_ends_its_command(lab: Lab) -> None:
         node.run("true")
 
 
+@pytest.mark.core
 def test_api_speaks_with_the_nodes_own_engine(swarm: Lab) -> None:
     manager = swarm.node("manager1")
     assert manager.api.info()["Name"] == "manager1"
