@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from labkit import Lab, checks
-from labkit.topology import topology
+from labkit.topology import seccomp, topology
 from labkit.transport.commands import run_on
 from labkit.util.console import ProgressReporter
 from tests import compose
@@ -55,8 +55,14 @@ def test_labkit_reads_the_file_as_compose_does(docker_compose: Callable[..., str
         assert list(service.command) == (other["command"] or [])
         assert service.environment == other.get("environment", {})
         assert ["CMD", *service.ready] == other["healthcheck"]["test"]
-        for key in ("dns", "cap_add", "cap_drop", "security_opt", "device_cgroup_rules", "tmpfs"):
+        for key in ("dns", "cap_add", "cap_drop", "device_cgroup_rules", "tmpfs"):
             assert list(getattr(service, key)) == other.get(key, []), f"{service.name}: {key}"
+        folder = (
+            topology.default_path().parent
+        )  # Compose resolves a profile's path only when it starts something
+        assert list(service.security_opt) == [
+            seccomp.with_path(option, folder) for option in other["security_opt"]
+        ]
         assert service.cgroup == other.get("cgroup")
         assert service.memory == int(other["mem_limit"])
         assert service.pids_limit == other["pids_limit"]
