@@ -20,6 +20,15 @@ RECORDINGS = [
     "drained",
     "manager-unreachable",
     "quorum-lost",
+    "network-full",
+    "registry-password",
+    "host-ports",
+    "no-room",
+    "dropped",
+    "logs-hang",
+    "unhealthy",
+    "out-of-memory",
+    "subnet-overlaps",
 ]
 NO_SWARM = Snapshot(
     {

@@ -6,17 +6,23 @@ With `--unless EXERCISE` it holds a solution: it runs only while the exercise is
 import argparse
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, magics_class
 from IPython.display import display
 
+from labkit.cluster.cluster import Cluster
 from labkit.course import exercises, grading, progress
+from labkit.engine.selection import ERRORS
+from labkit.swarm import stalled
 from labkit.transport.commands import DEFAULT_TIMEOUT, Result, failure, run_on, write_through
-from labkit.util.errors import CommandInterrupted, WouldRemove
+from labkit.util.errors import CommandInterrupted, CommandTimedOut, LabError, WouldRemove
 from labkit.widgets import Begin
 from labkit.widgets.notebook import notebook_lab
+
+_LOOK_SECONDS = 3.0  # a node that doesn't answer may be what a command waits for
 
 
 class _Parser(argparse.ArgumentParser):
@@ -39,9 +45,10 @@ class OnMagics(Magics):
         """%%on NODE [NODE…] [--timeout SECONDS] [--unless EXERCISE]
 
         Run the cell with `bash -e` on each node, on several at once. Output streams as it comes; the last
-        line says exit code and duration. A command that fails fails the cell. An interrupt, or the
-        deadline (120 s by default), stops the command on the node too. With `--unless` it runs only while
-        that exercise is not solved, and is recorded as a solution that was looked up.
+        line says exit code and duration. After some seconds of silence, what the swarm shows as the reason
+        is printed too. A command that fails fails the cell. An interrupt, or the deadline (120 s by
+        default), stops the command on the node too. With `--unless` it runs only while that exercise is not
+        solved, and is recorded as a solution that was looked up.
         """
         arguments = _parser.parse_args(shlex.split(line))
         lab = notebook_lab()
@@ -53,7 +60,17 @@ class OnMagics(Magics):
         nodes = [lab.node(name) for name in arguments.nodes]
         sink = write_through if len(nodes) == 1 else _Prefixed(max(len(node.name) for node in nodes))
         try:
-            results = run_on(nodes, cell, timeout=arguments.timeout, check=False, sink=sink)
+            results = run_on(
+                nodes,
+                cell,
+                timeout=arguments.timeout,
+                check=False,
+                sink=sink,
+                on_silence=lambda: _say(_what_it_waits_for(lab, cell)),
+            )
+        except CommandTimedOut as error:
+            error.add_evidence(*_what_it_waits_for(lab, cell))
+            raise
         except KeyboardInterrupt:
             names = ", ".join(arguments.nodes)
             raise CommandInterrupted(f"interrupted; the command was stopped on {names} too") from None
@@ -76,6 +93,21 @@ def _offer_to_begin(shell: Any, kind: Any, error: WouldRemove, traceback: Any, t
     """What IPython does with a WouldRemove: show it like other errors, with a button below."""
     shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
     display(Begin(notebook_lab(), error.begin))  # type: ignore[no-untyped-call]
+
+
+def _what_it_waits_for(lab: Cluster, cell: str) -> list[str]:
+    """What keeps a cell's Docker command from ending, as far as the swarm shows it."""
+    try:
+        return stalled.reasons(cell, lab.snapshot(timeout=_LOOK_SECONDS))
+    except (LabError, *ERRORS):  # the command itself will say what is wrong
+        return []
+
+
+def _say(lines: Sequence[str]) -> bool:
+    """Print what a command waits for; False when that isn't known."""
+    for line in lines:
+        print(f"… {line}", file=sys.stderr, flush=True)
+    return bool(lines)
 
 
 class _Prefixed:

@@ -2,7 +2,35 @@
 
 import re
 
+from labkit.swarm import stack_files
+
+_SUBNETS = "docker network inspect -f '{{.Name}} {{json .IPAM.Config}}' $(docker network ls -q)"
+
 _ADVICE = (
+    *stack_files.ADVICE,
+    (
+        r"client version \S+ is too old",
+        "unset DOCKER_API_VERSION if it is set; otherwise upgrade this client, or the library in use",
+    ),
+    (
+        r"client version \S+ is too new|requires API version",
+        "unset DOCKER_API_VERSION, so that both sides agree on a version; otherwise upgrade the engine",
+    ),
+    (
+        r"non-overlapping IPv4 address pool|predefined address pools have been fully subnetted",
+        "docker network prune removes unused networks; or name a free subnet with --subnet",
+    ),
+    (r"[Pp]ool overlaps with other one", f"choose another --subnet; {_SUBNETS} lists those in use"),
+    (
+        r"pull access denied|no basic auth credentials|unauthorized: authentication required",
+        "check the image's name; if the registry asks for a password, docker login first, and give services "
+        "--with-registry-auth",
+    ),
+    (
+        r"Subnet size is too small for pool",
+        "--default-addr-pool-mask-length must be longer than the pool's own, such as 24 in a /16",
+    ),
+    (r"manifest unknown", "the registry has no such image or tag: check its name"),
     (r"not a swarm manager.*Worker nodes can't", "run it on a manager: only managers answer for the swarm"),
     (r"not a swarm manager", "docker swarm init here, or docker swarm join --token TOKEN manager1:2377"),
     (r"already part of a swarm", "docker swarm leave on this node first (a manager needs --force)"),

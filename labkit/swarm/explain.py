@@ -1,25 +1,23 @@
 """How a service or a node stands, in plain words: why tasks wait, fail or start again. Pure."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from labkit.swarm import checks
+from labkit.swarm import addresses, checks, endings, placing
 from labkit.swarm.model import Node, Service, Snapshot, Task
-from labkit.swarm.reasons import describe_update, why_it_failed, why_it_waits
+from labkit.swarm.reasons import NO_ADDRESS, describe_update, why_it_waits
 from labkit.util.errors import LabError
-from labkit.util.text import counted
+from labkit.util.text import counted, listed
 
 AS_WANTED = "All is as wanted."
-_ENDED_BADLY = ("failed", "rejected", "orphaned")
 _ON_THE_WAY = {
     "assigned": "was given to a node, which has not taken it yet",
     "accepted": "was taken by its node",
     "preparing": "is being prepared: the node pulls the image, and gets volumes and networks ready",
     "ready": "is ready, and waits for its turn to start",
-    "starting": "has started, and its health check has not passed yet",
+    "starting": "is starting: if it has a health check, that has not passed yet",
 }
 _ITS_TURN = "waits for its turn: a pause is kept before it starts, or the task before it still stops"
-_OPEN = "docker node update --availability active NODE opens one"
-_KILLED = 128 + 9
+_NAMES = 5  # of tasks that wait for the same thing
 _AVAILABILITY = {
     "active": "It takes new tasks.",
     "pause": "It is paused: it takes no new tasks, and those that it has run on.",
@@ -46,7 +44,9 @@ def explain(snapshot: Snapshot, name: str) -> str:
 def troubles(snapshot: Snapshot, service: str) -> list[str]:
     """What keeps tasks of a service from running, one line each; empty where nothing does."""
     found = snapshot.service(service)
-    return [*_waiting(snapshot, found), *_ended(snapshot, found)] if found else []
+    if found is None:
+        return []
+    return [*_waiting(snapshot, found), *endings.ended(snapshot, found), *_full(snapshot, found)]
 
 
 def _of_service(snapshot: Snapshot, service: Service) -> Iterator[str]:
@@ -60,17 +60,22 @@ def _of_service(snapshot: Snapshot, service: Service) -> Iterator[str]:
     if service.replicas == 0:
         yield "It is scaled to 0: nothing is meant to run."
     yield from _update(service, running)
-    trouble = troubles(snapshot, service.name)
+    trouble = [*troubles(snapshot, service.name), *addresses.over_nodes(snapshot, service)]
     yield from trouble
     for task in wanted:
         if task.state in _ON_THE_WAY:
             turn = task.desired_state == "ready"
             yield f"{task.name} on {task.node} {_ITS_TURN if turn else _ON_THE_WAY[task.state]}."
+            if task.state == "starting" and service.health_check:
+                yield from endings.health(service, task)
     done = [task for task in snapshot.tasks if task.service == service.name and task.state == "complete"]
     if done and len(running) < count:
         ended = f"{len(done)} of its tasks ended well, with exit code 0"
         yield ended + ("." if wanted else ", and its restart policy starts no other.")
-    yield from _healed(snapshot, service)
+        if service.health_check:
+            yield "  a task that fails its health check is stopped, and then its program may well end with 0"
+            yield from endings.health(service, max(done, key=lambda task: task.changed))
+    yield from endings.healed(snapshot, service)
     if not trouble and len(running) == count and not _has_news(service):
         yield AS_WANTED
 
@@ -94,130 +99,86 @@ def _update(service: Service, running: Sequence[Task]) -> Iterator[str]:
 
 
 def _waiting(snapshot: Snapshot, service: Service) -> Iterator[str]:
-    waiting = [
-        task
-        for task in snapshot.tasks
-        if task.service == service.name and task.wanted and task.state in ("new", "pending")
-    ]
-    for message in dict.fromkeys(task.message for task in waiting):
-        names = [task.name for task in waiting if task.message == message]
-        verb = "waits" if len(names) == 1 else "wait"
-        yield f"{', '.join(names)} {verb} for a node: {why_it_waits(message)}."
+    waiting = [task for task in snapshot.tasks if task.service == service.name and task.wanted]
+    yield from _without_address(snapshot, service, [task for task in waiting if task.state == "new"])
+    pending = [task for task in waiting if task.state == "pending"]
+    dropped = _dropped(snapshot, service, pending)
+    if dropped:
+        yield from _say_dropped(snapshot, service, dropped)
+    left = [task for task in pending if task not in dropped]
+    for message in dict.fromkeys(task.message for task in left):
+        tasks = [task for task in left if task.message == message]
+        yield f"{_wait(tasks)} for a node: {why_it_waits(message)}."
         if "constraints" in message:
-            yield from _unmet(snapshot, service)
+            yield from placing.unmet(snapshot, service)
         if "insufficient resources" in message:
-            yield from _room(snapshot, service)
+            yield from placing.room(snapshot, service)
         if "not available for new tasks" in message:
-            yield from _shut(snapshot)
+            yield from placing.closed(snapshot)
         if "host-mode port" in message:
-            yield from _taken(snapshot, service)
+            yield from placing.taken(snapshot, service)
+        if "max replicas per node" in message:
+            yield f"  at most {service.max_per_node} on a node: add nodes, or"
+            yield f"  docker service update --replicas-max-per-node NUMBER {service.name}"
 
 
-def _shut(snapshot: Snapshot) -> Iterator[str]:
-    shut = [
-        f"{node.name} is on {node.availability}" for node in snapshot.nodes if node.availability != "active"
-    ]
-    down = [f"{node.name} is {node.status}" for node in snapshot.nodes if node.status != "ready"]
-    if shut:
-        yield f"  {', '.join(shut)}: {_OPEN}"
-    if down:
-        yield f"  {', '.join(down)}: it has to come back, or others have to do its work"
+def _wait(tasks: Sequence[Task]) -> str:
+    """`web.1 waits`, `web.1, web.2 wait`; the names of a few when there are many."""
+    names = [task.name for task in sorted(tasks, key=lambda task: task.slot)[:_NAMES]]
+    more = f" and {len(tasks) - _NAMES} more" if len(tasks) > _NAMES else ""
+    return f"{', '.join(names)}{more} {'waits' if len(tasks) == 1 else 'wait'}"
 
 
-def _taken(snapshot: Snapshot, service: Service) -> Iterator[str]:
-    """The ports in host mode that a service shares with others, or its tasks with each other."""
-    for port in (port for port in service.ports if port.mode == "host"):
-        others = [
-            other.name
-            for other in snapshot.services
-            if other is not service
-            and any(
-                (mine.mode, mine.published, mine.protocol) == ("host", port.published, port.protocol)
-                for mine in other.ports
-            )
-        ]
-        also = f", and so {'does' if len(others) == 1 else 'do'} {', '.join(others)}" if others else ""
-        yield f"  it publishes port {port.published} in host mode{also}: one task on a node can have it"
+def _without_address(snapshot: Snapshot, service: Service, new: Sequence[Task]) -> Iterator[str]:
+    """A task is `new` until Swarm has given it an address on each of its networks."""
+    if not new:
+        return
+    full = listed([found.network.name for found in addresses.too_small(snapshot, service)])
+    if full:
+        yield f"{_wait(new)} for an address on {full}, which has none left."
+        return
+    for network in addresses.without_subnet(snapshot, service):
+        yield f"{_wait(new)} for an address on {network.name}, which has no subnet."
+        yield from addresses.describe_without_subnet(snapshot, network, service)
+        return
+    if service.update in ("updating", "rollback_started"):
+        yield f"{_wait(new)} for a network address, or for the update to replace it."
+        return
+    yield f"{_wait(new)} to be given network addresses, which takes Swarm less than a second."
+    leader = next((node.name for node in snapshot.nodes if node.manager_status == "leader"), "the leader")
+    yield f"  if it takes longer, the log of the engine on {leader} says why"
+    if any(network.attachable for network in snapshot.networks if network.name in service.networks):
+        yield "  containers that joined its network with docker run take addresses too"
 
 
-def _unmet(snapshot: Snapshot, service: Service) -> Iterator[str]:
-    for text in service.constraints:
-        found = checks.CONSTRAINT.fullmatch(text)
-        if found is None:
-            yield f"  it asks for {text}"
-            continue
-        key, sign, value = found.groups()
-        has = {node.name: checks.constrained(key, node) for node in snapshot.nodes}
-        fits = [name for name, own in has.items() if own is not None and (own == value) == (sign == "==")]
-        facts = ", ".join(f"{name} has {own or 'none'}" for name, own in has.items() if own is not None)
-        label = key.removeprefix("node.labels.")
-        yield f"  it asks for {text}: {', '.join(fits) or 'no node'} fits" + (f" ({facts})" if facts else "")
-        if not fits and label != key and sign == "==":
-            yield f"  docker node update --label-add {label}={value} NODE gives a node that label"
-
-
-def _room(snapshot: Snapshot, service: Service) -> Iterator[str]:
-    asked: list[tuple[str, Callable[[Service | Node], float], Callable[[float], str]]] = [
-        ("memory", lambda owner: owner.memory, lambda size: f"{size / 2**30:.1f} GiB"),
-        ("processor cores", lambda owner: owner.cpus, lambda cores: f"{cores:g}"),
-    ]
-    for what, size, said in asked:
-        if not size(service):
-            continue
-        services = {other.name: other for other in snapshot.services}
-        free = {}
-        for node in (node for node in snapshot.nodes if size(node)):
-            taken = [
-                size(services[task.service])
-                for task in snapshot.tasks
-                if task.node == node.name and task.wanted and task.service in services
-            ]
-            free[node.name] = size(node) - sum(taken)
-        left = ", ".join(f"{name} has {said(max(0, amount))}" for name, amount in free.items())
-        yield f"  each task reserves {said(size(service))} {what}; not reserved yet: {left or 'unknown'}"
-
-
-def _ended(snapshot: Snapshot, service: Service) -> Iterator[str]:
-    """Tasks that ended badly and whose work nobody does now, by reason."""
-    for reason, tasks in _failures(snapshot, service, healed=False).items():
-        yield f"{len(tasks)} of its tasks ended: {reason}."
-        yield f"  {_next(reason, tasks[0])}"
-        if not any(_same_work(other, tasks[0]) for other in snapshot.tasks if other.wanted):
-            yield "  nothing is to take its place: docker service inspect --pretty tells its restart policy"
-
-
-def _healed(snapshot: Snapshot, service: Service) -> Iterator[str]:
-    for reason, tasks in _failures(snapshot, service, healed=True).items():
-        yield f"Before, {len(tasks)} of its tasks ended: {reason}. Others run in their place now."
-
-
-def _failures(snapshot: Snapshot, service: Service, *, healed: bool) -> dict[str, list[Task]]:
-    """The tasks that ended badly by reason: those in whose place another runs, or those where none does."""
+def _full(snapshot: Snapshot, service: Service) -> Iterator[str]:
+    """The networks that keep tasks of a service waiting, or have made nodes reject them."""
     mine = [task for task in snapshot.tasks if task.service == service.name]
-    found: dict[str, list[Task]] = {}
-    for task in mine:
-        if task.state in _ENDED_BADLY:
-            replaced = any(other.state == "running" and _same_work(other, task) for other in mine)
-            if replaced == healed:
-                found.setdefault(why_it_failed(task.message), []).append(task)
-    return found
+    rejected = any(NO_ADDRESS in reason for reason in endings.failures(snapshot, service, healed=False))
+    if rejected or any(task.wanted and task.state == "new" for task in mine):
+        for found in addresses.too_small(snapshot, service):
+            yield from addresses.describe(found, service)
 
 
-def _same_work(one: Task, other: Task) -> bool:
-    """Whether two tasks have the same place: a slot, or in global mode a node."""
-    return one.service == other.service and (one.slot or one.node) == (other.slot or other.node)
+def _dropped(snapshot: Snapshot, service: Service, pending: Sequence[Task]) -> list[Task]:
+    """The tasks that a node could run, but that Swarm's scheduler has dropped from its queue.
+
+    It drops a task that no node can take when the service was updated since the task was created, even if
+    the update left the task as it was, as a label or another number of replicas does (moby issue 53722;
+    swarmkit: manager/scheduler/scheduler.go, noSuitableNode).
+    """
+    if not service.revised or not placing.fitting(snapshot, service):
+        return []
+    return [task for task in pending if not task.node and task.created < service.changed]
 
 
-def _next(reason: str, task: Task) -> str:
-    if "no such image" in reason.lower() or "not found" in reason:
-        return f"check the image's name, {task.image}: docker service update --image IMAGE {task.service}"
-    if "unhealthy" in reason:
-        return f"its health check fails: docker service inspect --pretty {task.service} shows the command"
-    if f"exit code {_KILLED}" in reason:
-        return "it was killed: by somebody, or by the kernel for taking more memory than its limit"
-    if "exit code" in reason:
-        return f"what it said before it ended: docker service logs {task.service}"
-    return f"docker service ps --no-trunc {task.service} shows the whole message"
+def _say_dropped(snapshot: Snapshot, service: Service, dropped: Sequence[Task]) -> Iterator[str]:
+    verb, them = ("stays", "it") if len(dropped) == 1 else ("stay", "them")
+    names = _wait(dropped).rpartition(" ")[0]
+    nodes = listed(placing.fitting(snapshot, service))
+    yield f"{names} {verb} pending although {nodes} could run {them}: Swarm doesn't look at {them} again."
+    yield f"  {service.name} was updated while no node could run {them}, so Swarm's scheduler dropped {them}"
+    yield f"  docker service update --force {service.name} replaces {them} (moby issue 53722)"
 
 
 def _of_node(snapshot: Snapshot, node: Node) -> Iterator[str]:

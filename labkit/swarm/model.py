@@ -49,7 +49,11 @@ class Node:
 
 @dataclass(frozen=True)
 class Network:
-    """A network that spans the swarm's nodes."""
+    """A network that spans the swarm's nodes.
+
+    `addresses` is how many IPv4 addresses it has for tasks, services, and nodes, 0 where its subnet isn't
+    known. Plain containers can join one that is `attachable`.
+    """
 
     id: str
     name: str
@@ -57,6 +61,8 @@ class Network:
     subnets: tuple[str, ...] = ()
     encrypted: bool = False
     ingress: bool = False
+    addresses: int = 0
+    attachable: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,10 @@ class Service:
 
     `networks` are names; `vips` maps a network's name to the service's virtual address there. `update` is
     the state of the last update (`updating`, `paused`, `completed`, `rollback_completed`, …), empty when
-    there was none. `created` in seconds of the epoch. Each task reserves `cpus` (cores) and `memory` (bytes).
+    there was none. `created` and `changed` in seconds of the epoch. Each task reserves `cpus` (cores) and
+    `memory` (bytes), and may use `memory_limit` bytes; 0 stands for no limit. At most `max_per_node` tasks
+    run on a node, 0 for any number. `health_check` is the service's own, without the one of its image.
+    `virtual_ip` is False for `--endpoint-mode dnsrr`; `revised` says that its specification was updated.
     """
 
     id: str
@@ -94,6 +103,12 @@ class Service:
     constraints: tuple[str, ...] = ()
     cpus: float = 0.0
     memory: int = 0
+    memory_limit: int = 0
+    max_per_node: int = 0
+    health_check: tuple[str, ...] = ()
+    virtual_ip: bool = True
+    revised: bool = False
+    changed: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -101,7 +116,7 @@ class Task:
     """One task. `node` is a node's name, empty until the task is assigned; `slot` is 0 in global mode.
 
     `created` and `changed` (the last change of `state`) in seconds of the epoch, by the managers' clock.
-    `networks` are the names of those that it is on, without `ingress`.
+    `networks` are the names of those that it is on, without `ingress`. `container` is its container's ID.
     """
 
     id: str
@@ -116,6 +131,7 @@ class Task:
     changed: float = 0.0
     exit_code: int = 0
     networks: tuple[str, ...] = ()
+    container: str = ""
 
     @property
     def name(self) -> str:
@@ -126,6 +142,11 @@ class Task:
     def wanted(self) -> bool:
         """Whether the swarm wants this task to run: the others are history."""
         return self.desired_state in ("running", "ready", "complete")
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, and given back its addresses and what it reserved."""
+        return self.state in ("complete", "shutdown", "failed", "rejected", "remove", "orphaned")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Snapshots from the engines' API answers. Pure; touches no engine."""
 
+import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -86,25 +87,45 @@ def plain_version(version: str) -> str:
 
 def _network(entry: Json) -> Network:
     options = entry.get("Options") or {}
+    pools = (entry.get("IPAM") or {}).get("Config") or ()
     return Network(
         id=entry["Id"],
         name=entry["Name"],
         driver=entry["Driver"],
         # The engine tells them in any order.
-        subnets=tuple(sorted(config["Subnet"] for config in (entry.get("IPAM") or {}).get("Config") or ())),
+        subnets=tuple(sorted(pool["Subnet"] for pool in pools)),
         encrypted="encrypted" in options,
         ingress=bool(entry.get("Ingress")),
+        addresses=sum(_addresses(pool) for pool in pools),
+        attachable=bool(entry.get("Attachable")),
     )
+
+
+def _addresses(pool: Json) -> int:
+    """How many IPv4 addresses of a pool Swarm can give away.
+
+    Three of its subnet are set aside: the subnet's own, its broadcast address, and the gateway's (moby:
+    daemon/libnetwork/cnmallocator/networkallocator.go, allocatePools).
+    """
+    subnet = ipaddress.ip_network(pool["Subnet"], strict=False)
+    if subnet.version != 4:
+        return 0
+    given = ipaddress.ip_network(pool.get("IPRange") or subnet, strict=False)
+    gateway = ipaddress.ip_address(pool.get("Gateway") or subnet.network_address + 1)
+    aside = {subnet.network_address, subnet.broadcast_address, gateway}
+    return max(0, given.num_addresses - sum(address in given for address in aside))
 
 
 def _service(entry: Json, networks: Mapping[str, str]) -> Service:
     spec, endpoint = entry["Spec"], entry.get("Endpoint") or {}
-    update = entry.get("UpdateStatus") or {}
-    attached = spec["TaskTemplate"].get("Networks") or spec.get("Networks") or ()
+    update, template = entry.get("UpdateStatus") or {}, spec["TaskTemplate"]
+    attached = template.get("Networks") or spec.get("Networks") or ()
+    placement, resources = template.get("Placement") or {}, template.get("Resources") or {}
+    health_check = (template.get("ContainerSpec") or {}).get("Healthcheck") or {}
     return Service(
         id=entry["ID"],
         name=spec["Name"],
-        image=_image(spec["TaskTemplate"]),
+        image=_image(template),
         replicas=spec["Mode"].get("Replicated", {}).get("Replicas"),
         networks=tuple(networks.get(network["Target"], network["Target"]) for network in attached),
         ports=tuple(
@@ -119,8 +140,14 @@ def _service(entry: Json, networks: Mapping[str, str]) -> Service:
         update=update.get("State", ""),
         update_message=update.get("Message", ""),
         created=seconds(entry["CreatedAt"]),
-        constraints=tuple((spec["TaskTemplate"].get("Placement") or {}).get("Constraints") or ()),
-        **_resources((spec["TaskTemplate"].get("Resources") or {}).get("Reservations")),
+        constraints=tuple(placement.get("Constraints") or ()),
+        max_per_node=placement.get("MaxReplicas", 0),
+        memory_limit=(resources.get("Limits") or {}).get("MemoryBytes", 0),
+        health_check=tuple(health_check.get("Test") or ()),
+        virtual_ip=(spec.get("EndpointSpec") or {}).get("Mode", "vip") == "vip",
+        revised="PreviousSpec" in entry,
+        changed=seconds(entry.get("UpdatedAt") or entry["CreatedAt"]),
+        **_resources(resources.get("Reservations")),
     )
 
 
@@ -132,6 +159,7 @@ def _resources(entry: Json | None) -> dict[str, Any]:
 
 def _task(entry: Json, services: Mapping[str, str], nodes: Mapping[str, str]) -> Task:
     status = entry["Status"]
+    container = status.get("ContainerStatus") or {}
     return Task(
         id=entry["ID"],
         service=services.get(entry["ServiceID"], entry["ServiceID"]),
@@ -143,8 +171,9 @@ def _task(entry: Json, services: Mapping[str, str], nodes: Mapping[str, str]) ->
         image=_image(entry["Spec"]),
         created=seconds(entry["CreatedAt"]),
         changed=seconds(status["Timestamp"]),
-        exit_code=(status.get("ContainerStatus") or {}).get("ExitCode", 0),
+        exit_code=container.get("ExitCode", 0),
         networks=tuple(_attached(entry)),
+        container=container.get("ContainerID", ""),
     )
 
 

@@ -15,6 +15,12 @@ _FILTERS = {
     "not available for new tasks": ("no node takes new tasks", "closed to new tasks"),
 }
 
+# What stands before the reason why a port can't be published: the task's own endpoint, other in each message.
+_ENDPOINT = re.compile(r"^.*programming external connectivity on endpoint \S+ \(\w+\): ")
+
+NO_ADDRESS = "missing network attachments"
+"""What a node says that got no address on a network (moby: daemon/cluster/executor/container/adapter.go)."""
+
 # The states of a rolling update (Docker Engine API, "UpdateStatus"): a sentence, and a label for pictures.
 _UPDATES = {
     "updating": ("the update is in progress", "updating"),
@@ -54,6 +60,7 @@ def why_it_waits(message: str) -> str:
 
 def why_it_failed(message: str) -> str:
     """Why a task ended, shorter than the engine says it."""
+    message = _ENDPOINT.sub("", message)
     message = re.sub(r"task: non-zero exit \((\d+)\)", r"exit code \1", message)
     return message.replace(": dockerexec: unhealthy container", ": unhealthy").replace("No such", "no such")
 

@@ -26,6 +26,8 @@ from labkit.util.parallel import in_parallel
 
 DEFAULT_TIMEOUT = 120.0
 
+SILENCE_SECONDS = 8.0  # longer than Docker needs for most of what it does without a word
+
 Sink = Callable[[str, str, str], None]
 """Takes output as it comes: the node's name, `stdout` or `stderr`, the text."""
 
@@ -89,16 +91,18 @@ def run_on(
     check: bool = True,
     sink: Sink | None = None,
     token: CancelToken | None = None,
+    on_silence: Callable[[], bool] | None = None,
 ) -> list[Result]:
     """Run one command on several nodes at once; hand output to `sink` from the calling thread.
 
-    Raises as `Node.run` does; with several nodes the first failure in the order of `nodes`.
+    Each time when no node has printed anything for SILENCE_SECONDS, call `on_silence` there too, until that
+    returns True. Raises as `Node.run` does; with several nodes the first failure in the order of `nodes`.
     CommandInterrupted when `token` was cancelled.
     """
     if not nodes:
         return []
     with nodes[0].explained():
-        results = _run(nodes, command, nodes[0].deadline(timeout), sink or _drop, token)
+        results = _run(nodes, command, nodes[0].deadline(timeout), sink or _drop, token, on_silence)
     if check:
         for result in results:
             if result.exit_code:
@@ -111,7 +115,12 @@ def _drop(_node: str, _stream: str, _text: str) -> None:
 
 
 def _run(
-    nodes: Sequence[Target], command: str, deadline: Deadline, sink: Sink, token: CancelToken | None
+    nodes: Sequence[Target],
+    command: str,
+    deadline: Deadline,
+    sink: Sink,
+    token: CancelToken | None,
+    on_silence: Callable[[], bool] | None,
 ) -> list[Result]:
     output: Output = queue.SimpleQueue()
     running = [_Running(node, command, output) for node in nodes]
@@ -122,7 +131,7 @@ def _run(
     try:
         for run in running:
             run.start()
-        _pass_on(output, running, deadline, sink)
+        _pass_on(output, running, deadline, sink, on_silence)
         for run in running:
             run.wait(deadline, token)
     except BaseException:
@@ -131,13 +140,22 @@ def _run(
     return [run.result() for run in running]
 
 
-def _pass_on(output: Output, running: Sequence["_Running"], deadline: Deadline, sink: Sink) -> None:
+def _pass_on(
+    output: Output,
+    running: Sequence["_Running"],
+    deadline: Deadline,
+    sink: Sink,
+    on_silence: Callable[[], bool] | None,
+) -> None:
     """Hand everything that the runs print to the sink, until the output of each has ended."""
     left = len(running)
     while left:
         try:
-            item = output.get(timeout=deadline.left)
+            item = output.get(timeout=min(deadline.left, SILENCE_SECONDS) if on_silence else deadline.left)
         except queue.Empty:
+            if on_silence and not deadline.passed:
+                on_silence = None if on_silence() else on_silence
+                continue
             raise _timed_out([run for run in running if not run.ended], deadline.seconds) from None
         if item is None:
             raise _stopped(running)

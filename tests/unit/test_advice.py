@@ -77,6 +77,76 @@ MESSAGES = {
     f"{DAEMON}rpc error: code = Unknown desc = update out of sequence": "run the command again",
     "bash: line 1: dokcer: command not found": "check the spelling",
 }
+STACK_FILES = {
+    "services.web.env_file.0 must be a string": "list the paths alone",
+    "services.web.depends_on must be a list": "list the names alone",
+    "services.web.ports.0.published must be a integer": "without quotes",
+    "services.web.deploy.resources.limits.cpus must be a string": 'cpus: "0.5"',
+    "services.web.healthcheck.interval must be a string": "write the value as that type",
+    "services.web must be a mapping": "write the value as that type",
+    "services.web Additional property profiles is not allowed": "remove that key",
+    "services.web.deploy.placement Additional property constraint is not allowed": "fix its spelling",
+    "services.web Additional property scale is not allowed": "deploy: replicas:",
+    "services.web Additional property cpus is not allowed": "deploy: resources: limits:",
+    "Compose file contains unsupported options:\n\nmem_limit: Set resource limits using deploy.resources": (
+        "deploy: resources: limits:"
+    ),
+    "Compose file contains unsupported options:\n\nextends: Support for `extends` is not implemented yet.": (
+        "write the service out in full"
+    ),
+    "configs.c Additional property content is not allowed": "put the content into a file",
+    "(root) Additional property name is not allowed": "a stack is named in the command",
+    "(root) Additional property include is not allowed": "-c ONE.yml -c TWO.yml",
+    "unsupported Compose file version: 2.4": 'version: "3.8"',
+    "version must be a string": 'version: "3.8"',
+    "1 error(s) decoding:\n\n* error decoding 'Ports': Invalid hostPort: eighty": "the published port, then",
+    "services.web.ports.0 Does not match format 'ports'": "the published port, then",  # 28
+    "yaml: line 2: found character that cannot start any token": "not with tabs",
+    "yaml: line 4: mapping values are not allowed in this context": "the colons around that line",
+    'yaml: unmarshal errors:\n  line 4: mapping key "image" already defined at line 3': "remove one",  # 28
+    "top-level object must be a mapping": "the file is empty",
+    'invalid interpolation format for services.web.image: "required variable TAG is missing a value: set '
+    'TAG"; you may need to escape any $ with another $': "a file .env isn't read",
+    f'failed to create service s_web: {RPC}InvalidArgument desc = ContainerSpec: "web:" is not a valid '
+    "repository/tag": "a variable that isn't set",
+    f"failed to create service s_web: {RPC}InvalidArgument desc = ContainerSpec: image reference must be "
+    "provided": "builds none",
+    'service web: undefined network "back"': "at the top level of the file",
+    'service web: undefined secret "pw"': "at the top level of the file",
+    'service web: undefined config "pw"': "at the top level of the file",
+    'service web: undefined volume "data"': "at the top level of the file",
+    'network "front" is declared as external, but could not be found. You need to create a swarm-scoped '
+    "network before the stack is deployed": "docker network create -d overlay",
+    'network "lan" is declared as external, but it is not in the right scope: "local" instead of "swarm"': (
+        "a stack needs an overlay network"
+    ),
+    "service web: secret not found: pw": "docker secret create",
+    "service web: config not found: pw": "docker config create",
+}
+"""What `docker stack deploy` says to a file that it can't use: Docker 26.1, or 28.2 where that is noted."""
+MESSAGES |= STACK_FILES
+
+TODAY = {
+    f'{DAEMON}invalid CIDR: "10.20.0.0/24". Subnet size is too small for pool: 16': "such as 24 in a /16",
+    f"{DAEMON}Pool overlaps with other one on this address space": "choose another --subnet",
+    f"{DAEMON}could not find an available, non-overlapping IPv4 address pool among the defaults to assign to "
+    "the network": "docker network prune",
+    f'{DAEMON}{{"message":"client version 1.23 is too old. Minimum supported API version is 1.24, please '
+    'upgrade your client to a newer version"}': "unset DOCKER_API_VERSION if it is set",
+    f"{DAEMON}client version 1.99 is too new. Maximum supported API version is 1.45": "upgrade the engine",
+    "docker node ls requires API version 1.24, but the Docker daemon API version is 1.23": (
+        "so that both sides agree"
+    ),
+    f'{DAEMON}Head "https://registry:5003/v2/shop/web/manifests/1": no basic auth credentials': (
+        "--with-registry-auth"
+    ),
+    f"{DAEMON}pull access denied for shop/web, repository does not exist or may require 'docker login': "
+    "denied: requested access to the resource is denied": "docker login first",  # Docker Hub's
+    f"{DAEMON}manifest for registry:5002/nosuch:1 not found: manifest unknown: manifest unknown": (
+        "no such image or tag"
+    ),
+}
+MESSAGES |= TODAY
 WITHOUT_ADVICE = {
     f"{RPC}InvalidArgument desc = A valid join token is necessary to join this cluster": "join-token",
     "no such service: web": "the same command with ls",

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests import Response
 
-from labkit.transport import marked
+from labkit.transport import commands, marked
 from labkit.transport.attach import STDERR, STDOUT
 from labkit.transport.commands import CancelToken, Result, run_on
 from labkit.transport.target import Target
@@ -235,6 +235,21 @@ def test_a_deadline_says_what_still_runs_and_stops_it() -> None:
     with pytest.raises(CommandTimedOut, match="on n3, "):
         run(silent, timeout=0.2)
     assert len(silent.stopped) == 1
+
+
+def test_a_silent_command_is_asked_about_until_there_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "SILENCE_SECONDS", 0.01)
+    answers = iter([False, False, True])
+    with pytest.raises(CommandTimedOut, match=r"after 0\.5 s"):  # it is silent to its end
+        run(Node("n1", Process()), timeout=0.5, on_silence=lambda: next(answers))
+    assert list(answers) == []
+
+
+def test_what_comes_after_a_silence_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "SILENCE_SECONDS", 0.01)
+    process = Process()
+    results = run(Node("n1", process), on_silence=lambda: bool(process.say(b"late").ends()))
+    assert results[0].stdout == "late"
 
 
 def test_a_node_that_does_not_run_is_told_by_its_state() -> None:

@@ -100,6 +100,35 @@ def test_a_port_in_host_mode_is_told_with_who_else_has_it() -> None:
     ]
 
 
+def dropped(**fields: object) -> Snapshot:
+    """The recorded service that no node fits was updated, and worker2 fits now; with other values in it."""
+    snapshot = recorded("services")
+    (task,) = of(snapshot, "pending")
+    revised = {"constraints": ("node.hostname==worker2",), "revised": True, "changed": task.created + 5}
+    return changed(snapshot, "pending", **revised | fields)
+
+
+def test_a_pending_task_that_swarm_has_dropped_is_to_be_replaced() -> None:
+    assert explain(dropped(), "pending").splitlines()[1:] == [
+        "pending.1 stays pending although worker2 could run it: Swarm doesn't look at it again.",
+        "  pending was updated while no node could run it, so Swarm's scheduler dropped it",
+        "  docker service update --force pending replaces it (moby issue 53722)",
+    ]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"revised": False},
+        {"changed": 0.0},  # before the task was created
+        {"constraints": ("node.labels.disk==ssd",)},  # no node fits yet
+    ],
+)
+def test_a_pending_task_that_waits_with_reason_is_not_called_dropped(fields: dict[str, object]) -> None:
+    first, *_ = explain(dropped(**fields), "pending").splitlines()[1:]
+    assert first == "pending.1 waits for a node: no node fits its constraints."
+
+
 def test_tasks_that_crash_are_counted_and_lead_to_their_logs() -> None:
     lines = said("pending-and-failed", "crash")
     assert "4 of its tasks ended: exit code 3." in lines
@@ -125,7 +154,7 @@ def crashed(snapshot: Snapshot, **fields: object) -> Snapshot:
 def test_a_task_that_was_killed_is_not_sent_to_its_logs() -> None:
     lines = explain(crashed(recorded("services")), "web").splitlines()
     assert "1 of its tasks ended: exit code 137." in lines
-    assert "  it was killed: by somebody, or by the kernel for taking more memory than its limit" in lines
+    assert "  it was killed: by somebody, or by the kernel because its node had no memory left" in lines
     assert any("nothing is to take its place" in line for line in lines)
     assert "All is as wanted." not in lines
 
@@ -208,3 +237,120 @@ def test_every_service_and_node_of_every_recording_can_be_explained() -> None:
         ]:
             lines = explain(snapshot, thing).splitlines()
             assert all(line.strip() for line in lines)
+
+
+# -- what goes wrong on swarms today: tests/swarm/test_swarm_failures.py has produced these -----------------
+
+
+def test_a_full_network_is_counted_with_who_has_its_addresses_and_two_ways_out() -> None:
+    assert said("network-full", "web") == [
+        "web (web:1): 20 replicas wanted, 9 of 20 running.",
+        "  manager1 runs 4",
+        "  worker1 runs 3",
+        "  worker2 runs 2",
+        "web.2, web.3, web.4, web.5, web.9 and 6 more wait for an address on small, which has none left.",
+        "15 of its tasks ended: node is missing network attachments, ip addresses may be exhausted.",
+        "  their nodes found no address left for their load balancers on one of its networks",
+        "small (10.9.9.0/28) is too small: it has 13 addresses for tasks, services, and nodes, "
+        "and 13 are in use: 9 tasks of web, the virtual IP of web and a load balancer on manager1, worker1 "
+        "and worker2.",
+        "  everything that should run there needs 24: 20 tasks, 1 virtual IP and 3 load balancers",
+        "  a network keeps its size: run fewer tasks (docker service scale web=9) or move web to a larger "
+        "one, by default a /24:",
+        "  docker network create -d overlay NEW",
+        "  docker service update --network-rm small --network-add NEW web",
+        "Before, 1 of its tasks ended: node is missing network attachments, ip addresses may be exhausted. "
+        "Others run in their place now.",
+    ]
+
+
+def test_tasks_without_an_address_are_not_blamed_on_a_network_with_room() -> None:
+    snapshot = recorded("network-full")
+    larger = replace(snapshot, networks=tuple(replace(found, addresses=253) for found in snapshot.networks))
+    lines = explain(larger, "web").splitlines()
+    assert "  if it takes longer, the log of the engine on manager1 says why" in lines
+    assert not any("too small" in line for line in lines)
+
+
+def test_an_image_behind_a_password_leads_to_the_registry_and_to_who_has_it() -> None:
+    assert said("registry-password", "shop")[-4:] == [
+        "8 of its tasks ended: no such image: registry:5003/shop/web:1.",
+        "  check the image's name, registry:5003/shop/web:1: docker service update --image IMAGE shop",
+        "  it runs on manager1, so the image exists, but worker1 and worker2 couldn't pull it",
+        "  if the registry asks for a password: docker login registry:5003, "
+        "then docker service update --with-registry-auth shop",
+    ]
+
+
+def test_a_port_that_a_container_has_is_one_reason_however_often_it_happened() -> None:
+    assert said("host-ports", "edge")[3:5] == [
+        "4 of its tasks ended: Bind for 0.0.0.0:9200 failed: port is already allocated.",
+        "  something that isn't a service has port 9200 on worker1: docker ps there shows it",
+    ]
+
+
+def test_a_recorded_port_in_host_mode_names_the_service_that_has_it() -> None:
+    assert said("host-ports", "second")[1:] == [
+        "second.1 waits for a node: its port is taken on every node.",
+        "  it publishes port 9100 in host mode, and so does first: one task on a node can have it",
+    ]
+
+
+def test_nodes_without_the_label_the_room_or_the_place_say_what_they_have() -> None:
+    assert "  docker node update --label-add disk=ssd NODE gives a node that label" in said(
+        "no-room", "label"
+    )
+    assert said("no-room", "room")[-1] == (
+        "  each task reserves 900.0 GiB memory; not reserved yet: "
+        "manager1 has 23.5 GiB, worker1 has 23.5 GiB, worker2 has 23.5 GiB"
+    )
+    assert said("no-room", "max")[-3:] == [
+        "max.4 waits for a node: every node has its maximum of replicas.",
+        "  at most 1 on a node: add nodes, or",
+        "  docker service update --replicas-max-per-node NUMBER max",
+    ]
+
+
+def test_recorded_tasks_that_swarm_has_dropped_are_told_from_one_that_it_took() -> None:
+    for name in ("c", "sc"):  # a label was added to one, the other was scaled, while worker2 was away
+        assert f"  docker service update --force {name} replaces it (moby issue 53722)" in said(
+            "dropped", name
+        )
+    assert said("dropped", "control")[-1] == "All is as wanted."
+
+
+def test_a_health_check_that_never_passes_is_shown_even_if_the_program_ends_with_0() -> None:
+    assert said("unhealthy", "sick")[-4:] == [
+        "3 of its tasks ended well, with exit code 0.",
+        "  a task that fails its health check is stopped, and then its program may well end with 0",
+        "  it runs echo database unreachable; exit 1",
+        "  what it printed: docker inspect --format '{{json .State.Health.Log}}' b4163443d7ce on worker2",
+    ]
+
+
+def test_a_health_check_that_has_not_passed_yet_is_shown() -> None:
+    assert said("unhealthy", "slow")[1:] == [
+        "slow.1 on worker1 is starting: if it has a health check, that has not passed yet.",
+        "  it runs exit 1",
+        "  what it printed: docker inspect --format '{{json .State.Health.Log}}' b27b3e7b1a22 on worker1",
+    ]
+
+
+def test_a_task_over_its_limit_of_memory_is_told_how_to_make_sure_and_what_to_change() -> None:
+    assert said("out-of-memory", "hungry")[1:5] == [
+        "3 of its tasks ended: exit code 137.",
+        "  it was killed: its limit is 16 MiB of memory, and the kernel kills what takes more",
+        "  true if it was the memory: "
+        "docker inspect --format '{{.State.OOMKilled}}' f239a4c389eb on manager1",
+        "  to give it more: docker service update --limit-memory SIZE hungry",
+    ]
+
+
+def test_a_network_whose_subnet_overlaps_is_named_with_the_subnets_in_use() -> None:
+    assert said("subnet-overlaps", "onov2")[1:] == [
+        "onov2.1 waits for an address on ov2, which has no subnet.",
+        "  the one that was asked for overlaps another, or the default address pool is used up",
+        "  in use: ov1 10.78.0.0/24; ingress 10.0.0.0/24",
+        "  docker network create -d overlay --subnet SUBNET NEW, with one that is free",
+        "  docker service update --network-rm ov2 --network-add NEW onov2",
+    ]

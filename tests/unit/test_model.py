@@ -52,6 +52,7 @@ def test_services_have_names_images_and_replicas() -> None:
         image="base:1",
         replicas=4,
         created=seconds("2026-11-23T05:40:53.603566218Z"),
+        changed=seconds("2026-11-23T05:40:53.603566218Z"),
     )
     assert services["everywhere"].replicas is None
 
