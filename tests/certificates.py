@@ -28,6 +28,21 @@ def self_signed(folder: Path, name: str, address: str = "127.0.0.1") -> Certific
     return made
 
 
+def signed_by(authority: Certificate, folder: Path, name: str, host: str) -> Certificate:
+    """Make `name`.pem and `name`-key.pem for a server of that name, signed by an authority."""
+    made = Certificate(folder / f"{name}.pem", folder / f"{name}-key.pem")
+    request, extensions = folder / f"{name}.csr", folder / f"{name}.ext"
+    extensions.write_text(f"subjectAltName=DNS:{host}\n")
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}"]
+    signer = ["-CA", authority.file, "-CAkey", authority.key, "-CAcreateserial", "-days", "1"]
+    for command in (
+        ["openssl", "req", *kind, "-out", request, "-keyout", made.key],
+        ["openssl", "x509", "-req", "-in", request, *signer, "-extfile", extensions, "-out", made.file],
+    ):
+        subprocess.run(command, check=True, capture_output=True)
+    return made
+
+
 def client_folder(folder: Path, server: Certificate, own: Certificate) -> Path:
     """Make what DOCKER_CERT_PATH names: the server's certificate as CA, the client's own and its key."""
     folder.mkdir()

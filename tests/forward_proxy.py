@@ -23,8 +23,10 @@ class ForwardProxy(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, address: str, hosts: Mapping[str, tuple[str, int]], login: str = "") -> None:
-        super().__init__((address, 0), _Handler)
+    def __init__(
+        self, address: str, hosts: Mapping[str, tuple[str, int]], login: str = "", port: int = 0
+    ) -> None:
+        super().__init__((address, port), _Handler)
         self.hosts, self.login = hosts, login
         self.requests: list[str] = []
         self.port = int(self.server_address[1])
@@ -32,10 +34,13 @@ class ForwardProxy(ThreadingHTTPServer):
 
 @contextmanager
 def forward_proxy(
-    address: str = "127.0.0.1", hosts: Mapping[str, tuple[str, int]] | None = None, login: str = ""
+    address: str = "127.0.0.1",
+    hosts: Mapping[str, tuple[str, int]] | None = None,
+    login: str = "",
+    port: int = 0,
 ) -> Iterator[ForwardProxy]:
-    """A proxy that listens on a free port of an address of this computer."""
-    with ForwardProxy(address, hosts or {}, login) as proxy:
+    """A proxy that listens on an address of this computer, on a port or any free one."""
+    with ForwardProxy(address, hosts or {}, login, port) as proxy:
         threading.Thread(target=proxy.serve_forever, args=(0.01,), daemon=True).start()
         yield proxy
         proxy.shutdown()

@@ -47,7 +47,7 @@ def make(client: docker.DockerClient, tag: str, folder: Path, say: Say, suite: s
     scratch = state_dir() / "build"
     shutil.rmtree(scratch, ignore_errors=True)  # left by a killed build
     scratch.mkdir(parents=True)
-    way = proxies.of(client).variables()
+    way = proxies.on_this_computer(client, say)
     try:
         archive = str(scratch / "base.tar")
         mirror = debian_mirror()
@@ -113,7 +113,7 @@ def _run(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**environment, **os.environ, "TMPDIR": str(scratch)},
+        env={**environment, "TMPDIR": str(scratch)},
     ) as process:
         assert process.stdout
         for line in process.stdout:

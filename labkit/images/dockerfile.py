@@ -15,6 +15,7 @@ from labkit.util.console import Say
 from labkit.util.errors import ImageUnavailable
 
 STAGE_LABEL = "org.labkit.build-stage"
+_LABELS = "org.labkit."
 
 _STAGE = re.compile(r"^FROM (?P<parent>\S+)(?: AS (?P<name>\S+))?$", re.MULTILINE)
 
@@ -61,7 +62,7 @@ def _build(
     **source: Any,
 ) -> None:
     log: list[str] = []
-    way = proxies.of(client)
+    way = proxies.for_builds(client, say)
     try:
         for event in client.api.build(
             **source,
@@ -103,10 +104,15 @@ def filling(tag: str, clear: Callable[[], None]) -> Iterator[None]:
 
 
 def remove_containers(client: docker.DockerClient, *names: str) -> None:
-    """Remove containers, with their anonymous volumes, if they exist."""
+    """Remove containers, with their anonymous volumes, if they exist and run an image of the lab's.
+
+    Another one of such a name stays; the engine then refuses to create the lab's own, and says why.
+    """
     for name in names:
         with contextlib.suppress(NotFound):
-            client.api.remove_container(name, force=True, v=True)
+            entry = client.api.inspect_container(name)
+            if any(label.startswith(_LABELS) for label in entry["Config"]["Labels"] or ()):
+                client.api.remove_container(entry["Id"], force=True, v=True)
 
 
 def remove_stages(client: docker.DockerClient) -> None:

@@ -7,6 +7,7 @@ where even a health check of the container's own port would go to the proxy.
 
 import ipaddress
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
@@ -14,8 +15,11 @@ from urllib.parse import urlsplit
 import docker
 from docker.utils.proxy import ProxyConfig
 
+from labkit.util.console import Say
+
 CONFIGURATION = "the Docker client's configuration"
 ENVIRONMENT = "the environment"
+_ANSWER_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,52 @@ class Proxies:
         return any(_covers(each.strip(), host) for each in self.no_proxy.split(","))
 
 
+def for_builds(client: docker.DockerClient, say: Say) -> Proxies:
+    """The proxies for builds on the client's engine, if they answer: a laptop may have left their network.
+
+    They are asked from this computer, and each gets a second to take a connection.
+    """
+    return _answering(of(client), say)
+
+
+def on_this_computer(client: docker.DockerClient, say: Say) -> dict[str, str]:
+    """The environment of a program that runs here, and that needs the internet as builds do."""
+    named, own = of(client), _from_environment(os.environ)
+    merged = Proxies(own.http or named.http, own.https or named.https, own.no_proxy or named.no_proxy)
+    others = {
+        name: value for name, value in os.environ.items() if name.lower() not in ("http_proxy", "https_proxy")
+    }
+    return others | _answering(merged, say).variables()
+
+
+def _answering(proxies: Proxies, say: Say) -> Proxies:
+    for proxy in {proxies.http, proxies.https} - {""}:
+        if not answers(proxy):
+            say(f"the proxy {_shown(proxy)} does not answer; going without it")
+            return Proxies()
+    return proxies
+
+
+def answers(proxy: str) -> bool:
+    """Whether the proxy takes a connection."""
+    try:
+        host, port = _place(proxy)
+        socket.create_connection((host, port), _ANSWER_SECONDS).close()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _shown(proxy: str) -> str:
+    return proxy.rstrip("/").rpartition("@")[2].rpartition("/")[2]
+
+
+def _place(proxy: str) -> tuple[str, int]:
+    """Its host and port; 1080 is what curl takes if there's none (`--proxy` in its manual)."""
+    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    return parts.hostname or "", parts.port or 1080
+
+
 def of(client: docker.DockerClient, environment: Mapping[str, str] = os.environ) -> Proxies:
     """The proxies for containers of the client's engine.
 
@@ -67,26 +117,24 @@ def of(client: docker.DockerClient, environment: Mapping[str, str] = os.environ)
     named: ProxyConfig = getattr(client.api, "_proxy_configs")  # noqa: B009
     found = [
         Proxies(named.http or "", named.https or "", named.no_proxy or "", CONFIGURATION),
-        Proxies(
-            _variable(environment, "http"),
-            _variable(environment, "https"),
-            _variable(environment, "no"),
-            ENVIRONMENT,
-        ),
+        _from_environment(environment),
     ]
     usable = (replace(each, http=_usable(each.http), https=_usable(each.https)) for each in found)
     return next(filter(None, usable), Proxies())
 
 
-def _variable(environment: Mapping[str, str], name: str) -> str:
-    return environment.get(f"{name}_proxy") or environment.get(f"{name.upper()}_PROXY") or ""
+def _from_environment(environment: Mapping[str, str]) -> Proxies:
+    def named(name: str) -> str:
+        return environment.get(f"{name}_proxy") or environment.get(f"{name.upper()}_PROXY") or ""
+
+    return Proxies(named("http"), named("https"), named("no"), ENVIRONMENT)
 
 
 def _usable(proxy: str) -> str:
     """The proxy, unless it listens on a loopback address."""
     host = ""
     try:
-        host = urlsplit(proxy if "://" in proxy else f"http://{proxy}").hostname or ""
+        host, _ = _place(proxy)
         loopback = ipaddress.ip_address(host).is_loopback
     except ValueError:  # a name, or no URL at all, which whoever uses the proxy will report
         loopback = host == "localhost"

@@ -137,6 +137,12 @@ def test_what_compose_would_put_into_a_container_is_of_no_effect(name: str) -> N
 # -- builds -----------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def all_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every proxy is there."""
+    monkeypatch.setattr(proxies, "answers", lambda _: True)
+
+
 def build(engine: Engine, folder: Path) -> dict[str, str]:
     """Build an image, and return the arguments that the engine got."""
     (folder / "Dockerfile").write_text("FROM scratch\n")
@@ -146,6 +152,7 @@ def build(engine: Engine, folder: Path) -> dict[str, str]:
     return arguments
 
 
+@pytest.mark.usefixtures("all_answer")
 def test_a_build_gets_the_clients_proxies_in_both_spellings(engine: Engine, tmp_path: Path) -> None:
     configure(tmp_path, default=CONFIG)
     got = build(engine, tmp_path)
@@ -156,6 +163,7 @@ def test_a_build_gets_the_clients_proxies_in_both_spellings(engine: Engine, tmp_
     }
 
 
+@pytest.mark.usefixtures("all_answer")
 def test_a_build_gets_the_environments_proxies(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +172,7 @@ def test_a_build_gets_the_environments_proxies(
     assert build(engine, tmp_path) == {"BASE": "a", "HTTP_PROXY": CORPORATE, "http_proxy": CORPORATE}
 
 
+@pytest.mark.usefixtures("all_answer")
 def test_a_base_that_is_made_here_comes_through_the_proxy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,10 +191,28 @@ def test_a_base_that_is_made_here_comes_through_the_proxy(
     assert "got http://…@proxy.corp.test:3128 and http://env.test:1" in caught.value.evidence
 
 
+def test_a_build_goes_without_a_proxy_that_does_not_answer(engine: Engine, tmp_path: Path) -> None:
+    with forward_proxy("127.0.0.1") as gone:
+        pass
+    said: list[str] = []
+    configure(tmp_path, default={"httpProxy": f"http://me:secret@localhost.:{gone.port}/"})
+    way = proxies.for_builds(client(), said.append)
+    assert not way
+    assert said == [f"the proxy localhost.:{gone.port} does not answer; going without it"]
+    assert build(engine, tmp_path) == {"BASE": "a"}
+
+
+def test_a_proxy_that_takes_connections_answers(proxy: ForwardProxy) -> None:
+    assert proxies.answers(f"http://me:secret@127.0.0.1:{proxy.port}")
+    assert proxies.answers(f"127.0.0.1:{proxy.port}")
+    assert not proxies.answers("http://[oops")
+
+
 def test_a_build_without_proxies_gets_none(engine: Engine, tmp_path: Path) -> None:
     assert build(engine, tmp_path) == {"BASE": "a"}
 
 
+@pytest.mark.usefixtures("all_answer")
 def test_a_build_that_fails_names_the_proxy_without_its_password(engine: Engine, tmp_path: Path) -> None:
     configure(tmp_path, default=CONFIG)
     engine.fails = True
