@@ -60,7 +60,11 @@ def build(
 
 def _store(client: docker.DockerClient, image: str, archive: Iterable[bytes]) -> None:
     powers = topology.load().nodes[0]
-    client.volumes.create(_STORING)
+    volume = client.volumes.create(_STORING, labels={IMAGE_LABEL: NAME})
+    if IMAGE_LABEL not in (volume.attrs["Labels"] or {}):  # the engine leaves another one as it is
+        raise DockerException(
+            f"volume {_STORING} isn't labkit's; docker volume rm {_STORING}, if nobody needs it"
+        )
     node = client.containers.run(  # type: ignore[call-overload]  # its stubs don't allow `str` for cgroupns
         image,
         detach=True,
@@ -85,4 +89,5 @@ def _store(client: docker.DockerClient, image: str, archive: Iterable[bytes]) ->
 def _clear(client: docker.DockerClient) -> None:
     remove_containers(client, _MAKING, _STORING)
     with contextlib.suppress(NotFound):
-        client.api.remove_volume(_STORING, force=True)
+        if IMAGE_LABEL in (client.api.inspect_volume(_STORING)["Labels"] or {}):
+            client.api.remove_volume(_STORING, force=True)

@@ -10,7 +10,7 @@ from requests import Response
 from labkit.cluster import provision
 from labkit.engine import foreign
 from labkit.engine.foreign import Names
-from labkit.images import builder
+from labkit.images import builder, dockerfile
 from labkit.images.base_image import IMAGE_LABEL
 from labkit.topology import topology
 from labkit.topology.topology import CACHE_LABEL, LAB_LABEL
@@ -178,3 +178,18 @@ def test_volumes_that_the_engine_left_as_they_were_are_noticed() -> None:
     with pytest.raises(NameTaken, match="volume e32_shared"):
         provision.create_volumes(engine, wanted)
     assert made == list(wanted.volumes)
+
+
+@pytest.mark.parametrize(
+    ("labels", "removed"), [({IMAGE_LABEL: "vm"}, True), ({"a": "b"}, False), (None, False)]
+)
+def test_a_build_clears_away_only_what_a_build_has_left(labels: dict[str, str] | None, removed: bool) -> None:
+    gone: list[str] = []
+    client: Any = SimpleNamespace(
+        api=SimpleNamespace(
+            inspect_container=lambda _: {"Id": "1", "Config": {"Labels": labels}},
+            remove_container=lambda entry, **_: gone.append(entry),
+        )
+    )
+    dockerfile.remove_containers(client, "labkit-filling")
+    assert bool(gone) is removed
