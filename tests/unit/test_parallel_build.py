@@ -89,8 +89,8 @@ def test_what_waits_for_a_failed_image_is_not_built() -> None:
 
 @pytest.fixture
 def endless() -> Iterator[str]:
-    """An engine whose answers begin and never end."""
-    over = threading.Event()
+    """An engine whose answers take longer than anybody waits here."""
+    over, waited = threading.Event(), list[str]()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -102,6 +102,7 @@ def endless() -> Iterator[str]:
             self.wfile.write(b"3\r\n{}\n\r\n")
             self.wfile.flush()
             over.wait(PATIENCE)
+            waited.append(self.path)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -112,6 +113,7 @@ def endless() -> Iterator[str]:
     server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"tcp://127.0.0.1:{server.server_address[1]}"
+    assert waited == []  # nobody waited for the end of an answer
     over.set()
     server.shutdown()
     server.server_close()
@@ -127,15 +129,13 @@ def test_a_build_under_way_is_stopped_when_another_one_fails(endless: str, end: 
         if name == "fails":
             assert running.wait(PATIENCE)
             raise end
-        try:
-            for _ in own.api.events():
-                running.set()
-        finally:
-            endings.append(name)
+        for _ in own.api.events():
+            running.set()
+        endings.append(name)
 
     with pytest.raises(end):
         parallel_build.build_all(engine, {"endless": set(), "fails": set()}, build, 2)
-    assert endings == ["endless"]  # before `build_all` returned, and without the 30 s
+    assert endings == ["endless"]  # before `build_all` returned
 
 
 # -- the shared package list ----------------------------------------------------------------------------
