@@ -13,13 +13,18 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.engines.outer import OUTERS
+
 ROOT = Path(__file__).parents[2]
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
 ACTION = GITHUB / "actions" / "check-notebooks" / "action.yml"
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = SETTINGS["project"]
+MARKERS = {line.partition(":")[0] for line in SETTINGS["tool"]["pytest"]["ini_options"]["markers"]}
 PINNED = re.compile(r"uses: (?P<action>[\w./-]+)@(?P<commit>[0-9a-f]{40}) # (?P<version>v\d+\.\d+\.\d+)$")
-OUR_OPTIONS = re.compile(r"tests/[\w./-]+")
+PATHS = re.compile(r"tests/[\w./-]+")
+MARKED = re.compile(r'(?<!python)(?<!python") -m (?:"([^"]+)"|(\w+))')
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -174,8 +179,10 @@ def test_scripts_are_shell_and_name_what_exists(name: str, script: str) -> None:
     assert "${{" not in script
     done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, f"{name}: {done.stderr}"
-    missing = [path for path in OUR_OPTIONS.findall(script) if not (ROOT / path).exists()]
-    assert not missing, name
+    assert not [path for path in PATHS.findall(script) if not (ROOT / path).exists()], name
+    assert set(re.findall(r"--outer (\S+)", script)) <= set(OUTERS), name
+    words = {word for found in MARKED.findall(script) for word in re.findall(r"\w+", "".join(found))}
+    assert words - {"and", "not", "or"} <= MARKERS, name
 
 
 def test_the_modules_script_is_one() -> None:
