@@ -24,7 +24,7 @@ PROJECT = SETTINGS["project"]
 MARKERS = {line.partition(":")[0] for line in SETTINGS["tool"]["pytest"]["ini_options"]["markers"]}
 PINNED = re.compile(r"uses: (?P<action>[\w./-]+)@(?P<commit>[0-9a-f]{40}) # (?P<version>v\d+\.\d+\.\d+)$")
 PATHS = re.compile(r"tests/[\w./-]+")
-MARKED = re.compile(r'(?<!python)(?<!python") -m (?:"([^"]+)"|(\w+))')
+MARKED = re.compile(r'(?:lab test|-m pytest) [^\n]*?-m (?:"([^"]+)"|(\w+))')
 
 
 def load(path: Path) -> dict[str, Any]:
