@@ -1,5 +1,6 @@
 """Images are built several at a time, in order, on a client each; a failure or an interrupt stops all."""
 
+import contextlib
 import http.server
 import socketserver
 import threading
@@ -103,6 +104,8 @@ def endless() -> Iterator[str]:
             self.wfile.flush()
             over.wait(PATIENCE)
             waited.append(self.path)
+            with contextlib.suppress(OSError):
+                self.wfile.write(b"0\r\n\r\n")
 
         def log_message(self, *_: object) -> None:
             pass
