@@ -120,7 +120,7 @@ def examine(context: EngineContext, image: str | None) -> list[Probe]:
     `image` needs sh, iproute2, and mount; the node image has them. If it's None or the engine doesn't have
     it, the kernel lines say "not probed". Raises what `EngineContext.endpoint` raises.
     """
-    with closing(context.client(timeout=PROBE_SECONDS)) as engine:
+    with closing(context.client(timeout=context.deadline(PROBE_SECONDS).seconds)) as engine:
         findings = {**_system(context, engine), **_kernel(engine, image)}
     with closing(context.client(timeout=REGISTRY_SECONDS)) as engine:
         findings["registry"] = _registry(engine)
@@ -129,7 +129,7 @@ def examine(context: EngineContext, image: str | None) -> list[Probe]:
 
 def examine_kernel(context: EngineContext, image: str | None) -> dict[str, Probe]:
     """Probe only the kernel, as `examine` does; return the probes by key."""
-    with closing(context.client(timeout=PROBE_SECONDS)) as engine:
+    with closing(context.client(timeout=context.deadline(PROBE_SECONDS).seconds)) as engine:
         findings = _kernel(engine, image)
     return {key: _probe(key, line, findings[key]) for key, line in _KERNEL.items()}
 
@@ -279,7 +279,7 @@ def _run_script(engine: docker.DockerClient, image: str) -> str:
     )
     try:
         container.start()
-        container.wait(timeout=PROBE_SECONDS)
+        container.wait(timeout=engine.api.timeout)
         return container.logs(stdout=True, stderr=False).decode(errors="replace")
     finally:
         container.remove(v=True, force=True)

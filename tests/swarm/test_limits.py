@@ -1,10 +1,12 @@
-"""Limits on open files are the same on every node and in its tasks, whatever the host's engine would give."""
+"""Limits on open files are the same on every node and in its tasks; labs take few inotify instances."""
 
 from collections.abc import Callable
 
+import docker
 import pytest
 
 from labkit import Lab, checks
+from labkit.images import builder
 from labkit.topology import topology
 from labkit.util.console import ProgressReporter
 from labkit.util.errors import LabError
@@ -22,7 +24,7 @@ def test_a_node_and_its_tasks_get_the_limit_of_the_topology(swarm: Lab) -> None:
     assert manager.run(BOTH, quiet=True).stdout.split() == wanted
     run = f"docker service create -q --name files --mode global toolbox sh -c '{BOTH}; sleep 1000'"
     manager.run(run, quiet=True)
-    swarm.wait(checks.service_converged("files"))
+    swarm.wait(checks.running("files", 3))
     assert manager.run("docker service logs --raw files", quiet=True).stdout.split() == wanted * 3
 
 
@@ -49,3 +51,36 @@ def test_a_limit_that_is_too_low_for_an_engine_is_named(
     assert "too many open files" in told.lower(), told
     assert "fs.inotify.max_user_instances=512" in told
     assert "LABKIT_NOFILE" in told
+
+
+def inotify_instances(client: docker.DockerClient) -> int:
+    """How many the processes on the engine's host have open, as far as a container may look at them."""
+    container = client.containers.create(
+        builder.content_tag("node"),
+        ["-c", "find /proc/[0-9]*/fd -lname anon_inode:inotify 2>/dev/null || true"],
+        entrypoint="sh",
+        pid_mode="host",
+        cap_add=["SYS_PTRACE", "SYS_ADMIN", "NET_ADMIN"],
+        security_opt=["apparmor=unconfined", "seccomp=unconfined"],
+    )
+    try:
+        container.start()
+        container.wait(timeout=60)
+        return len(container.logs(stdout=True, stderr=False).splitlines())
+    finally:
+        container.remove(force=True)
+
+
+@pytest.mark.alone
+def test_a_lab_takes_no_more_inotify_instances_than_doctor_counts_with(new_lab: NewLab) -> None:
+    """None on cgroup v1; on v2 one for each container of the lab, and one for each task."""
+    lab = new_lab()
+    client = lab.context.client()
+    before = inotify_instances(client)
+    lab.up(swarm=True, reporter=QUIET)
+    lab.node("manager1").run(
+        "docker service create -q --name some --replicas 6 toolbox sleep 1000", quiet=True
+    )
+    lab.wait(checks.running("some", 6))
+    taken = 0 if client.info().get("CgroupVersion", "1") == "1" else 5 + 6
+    assert inotify_instances(client) - before == taken

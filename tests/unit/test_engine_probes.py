@@ -24,7 +24,7 @@ bridge_nf\tok\tbridged packets pass iptables
 ip_vs\tno\tRTNETLINK answers: No such file or directory
 esp\tno\tError: Requested AEAD algorithm not found.
 fuse\tunsure\tnot probed: probe.sh: 60: mknod: not found
-inotify\tunsure\t128 instances per user
+inotify\tunsure\tenough for about 6 labs with 15 tasks each: 128 instances per user
 """
 INFO = {
     "ServerVersion": "20.10.24+dfsg1",
