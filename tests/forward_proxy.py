@@ -82,11 +82,14 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._is_admitted():
             return
         parts = urlsplit(self.path)
-        kept = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP}
         connection = HTTPConnection(*self._place(parts.netloc), timeout=SECONDS)
         try:
             target = self.path.partition(parts.netloc)[2] or "/"
-            connection.request(self.command, target, headers=kept)
+            connection.putrequest(self.command, target, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():  # registries' clients send several Accept
+                if name.lower() not in HOP_BY_HOP:
+                    connection.putheader(name, value)
+            connection.endheaders()
             reply = connection.getresponse()
             body = reply.read()
         except (OSError, HTTPException) as error:
