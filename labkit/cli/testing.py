@@ -35,6 +35,9 @@ _STYLE = (
     ("Types (mypy)", ("mypy",)),
 )
 
+_CORE = ("tests/swarm", "tests/engines")  # the folders that have core tests
+_ABOUT_NODES = "tests/engines/test_nodes.py"
+
 # Tests mostly wait for a swarm. tests/conftest.py says which stay together; the short files stay last.
 _SIDE_BY_SIDE = ("--numprocesses", "3", "--dist", "loadgroup", "--no-loadscope-reorder")
 
@@ -56,7 +59,12 @@ class Group:
 
 def _engine(name: str) -> Group:
     """The core of the swarm tests on another Docker engine (tests/engines/outer.py)."""
-    return Group(f"Engine {name}", "core", ("--outer", name))
+    return Group(f"Engine {name}", "core", ("--outer", name, *_CORE, "--ignore", _ABOUT_NODES))
+
+
+def _nodes(name: str) -> Group:
+    """The core of the swarm tests with another engine in the nodes (tests/engines/inner.py)."""
+    return Group(f"Nodes {name}", "core", ("--inner", name, _CORE[0], _ABOUT_NODES))
 
 
 # Engine 28.5-like-29 is the strictest, and differs the most from the one that the other groups use.
@@ -68,6 +76,7 @@ _USUAL = (
 )
 _SLOW = (
     *(_engine(name) for name in ("20.10", "26.1", "28.5", "28.5-containerd", "28.5-strict")),
+    *(_nodes(name) for name in ("20.10", "28.5", "28.5-like-29")),  # the other groups have 26.1
     Group("Full kernel", "fullkernel and not smoke", on_vm=True),
 )
 

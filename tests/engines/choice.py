@@ -1,12 +1,15 @@
-"""pytest's option `--outer NAME`: the tests use this engine instead of the machine's own."""
+"""pytest's options `--outer NAME` and `--inner NAME`: other engines for labs and for their nodes."""
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
 from labkit.engine.find import connect, own_engine
 from tests.engines import outer
+from tests.engines.inner import INNERS
 from tests.engines.outer import OUTERS
 
 _RUNNING = pytest.StashKey[ExitStack]()
@@ -19,17 +22,22 @@ def add_options(parser: pytest.Parser) -> None:
         choices=[*OUTERS],
         help="run the tests on this engine, which is started beside the machine's own and gets its images",
     )
+    parser.addoption("--inner", choices=[*INNERS], help="the nodes of the tests' labs run this engine")
 
 
 def begin(config: pytest.Config) -> None:
-    """Start the chosen engine, and let every process that finds an engine find this one."""
-    name = config.getoption("--outer")
-    if not name or hasattr(config, "workerinput"):  # xdist's workers inherit the environment
+    """Start the chosen engine, and let every process of the tests find it, and start such nodes."""
+    if hasattr(config, "workerinput"):  # xdist's workers inherit the environment
         return
-    config.stash[_MISSING] = outer.lacks()
-    if not config.stash[_MISSING]:
-        config.stash[_RUNNING] = ExitStack()
-        config.stash[_RUNNING].enter_context(_chosen(name))
+    outside, inside = config.getoption("--outer"), config.getoption("--inner")
+    config.stash[_MISSING] = outer.lacks() if outside else ""
+    running = config.stash[_RUNNING] = ExitStack()
+    if config.stash[_MISSING]:
+        return
+    if inside:
+        running.enter_context(_nodes(inside))
+    if outside:
+        running.enter_context(_engine(outside))
 
 
 def end(config: pytest.Config) -> None:
@@ -39,17 +47,22 @@ def end(config: pytest.Config) -> None:
 
 
 def skip(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip all tests where the chosen engine cannot run, and without one those that are about it."""
-    reason = config.stash.get(_MISSING, "")
-    for item in items:
-        if reason:
+    """Skip all tests where the chosen engine cannot run, with the reason."""
+    if reason := config.stash.get(_MISSING, ""):
+        for item in items:
             item.add_marker(pytest.mark.skip(reason=f"--outer {reason}"))
-        elif item.get_closest_marker("matrix") and not config.getoption("--outer"):
-            item.add_marker(pytest.mark.skip(reason="is about an engine that --outer chooses"))
 
 
 @contextmanager
-def _chosen(name: str) -> Iterator[None]:
+def _nodes(name: str) -> Iterator[None]:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        for variable, value in INNERS[name].environment(Path(folder)).items():
+            patch.setenv(variable, value)
+        yield
+
+
+@contextmanager
+def _engine(name: str) -> Iterator[None]:
     own = own_engine()
     with outer.running(OUTERS[name]) as engine, pytest.MonkeyPatch.context() as patch:
         outer.provide(connect(own, timeout=600), engine)

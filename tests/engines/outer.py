@@ -54,7 +54,7 @@ umount --lazy /old
 exec 3<&0
 "$@" </dev/null >>/engine/dockerd.log 2>&1 3<&- &
 read -r _ <&3 || true
-kill $! && wait $! || true
+kill $! 2>/dev/null && wait $! || true
 """
 
 

@@ -187,7 +187,8 @@ def test_a_registry_is_trusted_by_its_own_certificate_alone(offline: Lab, pushed
 
 def test_the_key_of_the_certificate_is_on_no_node(offline: Lab) -> None:
     files = on(offline, "find /etc/docker/certs.d -type f").split()
-    assert sorted(files) == [f"/etc/docker/certs.d/registry:{port}/ca.crt" for port in (5000, 5001, 5002)]
+    servers = ["docker.io", *(f"registry:{port}" for port in (5000, 5001, 5002))]
+    assert sorted(files) == [f"/etc/docker/certs.d/{server}/ca.crt" for server in servers]
     assert "PRIVATE" not in on(offline, f"cat {' '.join(files)}")
     assert "Read-only file system" in refused(offline, "touch /etc/docker/certs.d/mine")
 

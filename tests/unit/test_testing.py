@@ -8,9 +8,11 @@ import pytest
 from labkit.cli import testing
 from labkit.engine.host_info import Host
 from labkit.engine.selection import EngineContext
+from labkit.images.engines import DEFAULT
 from labkit.util import packages
 from labkit.util.console import ProgressReporter
 from labkit.util.errors import SetupFailed
+from tests.engines.inner import INNERS
 from tests.engines.outer import OUTERS
 
 DEBIAN = Host("Linux", ("debian",), root=True)
@@ -83,11 +85,13 @@ def test_unit_tests_alone_need_no_engine(arguments: list[str], only: bool) -> No
 
 
 def test_each_engine_of_the_matrix_has_a_group_and_the_quick_one_runs_always() -> None:
-    def engines(groups: tuple[testing.Group, ...]) -> list[str]:
-        return [group.options[1] for group in groups if group.select == "core"]
+    def names(option: str, groups: tuple[testing.Group, ...]) -> list[str]:
+        return [group.options[1] for group in groups if group.options[:1] == (option,)]
 
-    assert engines(testing._USUAL) == ["28.5-like-29"]
-    assert sorted([*engines(testing._USUAL), *engines(testing._SLOW)]) == sorted(OUTERS)
+    assert names("--outer", testing._USUAL) == ["28.5-like-29"]
+    assert sorted(names("--outer", testing._USUAL + testing._SLOW)) == sorted(OUTERS)
+    assert sorted([*names("--inner", testing._SLOW), DEFAULT]) == sorted(INNERS)
+    assert all(group.select == "core" for group in testing._SLOW if not group.on_vm)
 
 
 @pytest.mark.parametrize(("processor", "on_vm"), [("amd64", True), ("arm64", False)], ids=["x86-64", "Arm"])
