@@ -45,7 +45,8 @@ class ProgressReporter:
 
     def say(self, text: str) -> None:
         if not self._quiet:
-            print(text, file=self._stream, flush=True)
+            self._stream.write(f"{text}\n")  # in one piece, because threads report too
+            self._stream.flush()
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:
