@@ -163,8 +163,8 @@ class Cluster:
             return self.up(swarm=swarm, reporter=quiet)
         with self._lock():
             client = self.context.client()
-            versions.settle(self.context, client, provision.choose_topology(client, self.name))
-            engines = versions.known(client, self.name)
+            file = provision.choose_topology(client, self.name)
+            engines = versions.known(client, versions.settle(self.context, client, file))
             for name in versions.outdated(client, self.name):
                 provision.remove_node(client, self.name, name)
             swarm_init.schedule_wipes(self.nodes.values())

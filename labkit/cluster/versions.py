@@ -22,9 +22,11 @@ def of_nodes(client: docker.DockerClient, lab: str) -> dict[str, str]:
     return {name: entry["Labels"].get(DOCKER_LABEL, DEFAULT) for name, entry in entries.items()}
 
 
-def known(client: docker.DockerClient, lab: str) -> dict[str, str]:
-    """The same without nodes of another version of Swarm Lab, whose engines can't be made again."""
-    return {name: version for name, version in of_nodes(client, lab).items() if version in ENGINES}
+def known(client: docker.DockerClient, file: Topology) -> dict[str, str]:
+    """The same for the nodes that can be made again: those of the topology file, with an engine of ours."""
+    names = {node.name for node in file.nodes}
+    found = of_nodes(client, file.lab)
+    return {name: version for name, version in found.items() if name in names and version in ENGINES}
 
 
 def outdated(client: docker.DockerClient, lab: str) -> list[str]:
