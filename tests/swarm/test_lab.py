@@ -168,6 +168,7 @@ def test_nodes_hold_no_more_power_than_the_topology_says(lab: Lab) -> None:
         assert not host["Privileged"]
         assert not host["PortBindings"]
         assert sorted(cap.removeprefix("CAP_") for cap in host["CapAdd"]) == sorted(wanted[name].cap_add)
+        assert host["SecurityOpt"] == wanted[name].api_security_opt
         assert host["Memory"] == wanted[name].memory
         assert host["PidsLimit"] == wanted[name].pids_limit
         assert host["CgroupnsMode"] == "private"
