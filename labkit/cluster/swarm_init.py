@@ -21,6 +21,7 @@ _FORMED = "org.labkit.formed"  # a label of the swarms that labkit forms: their 
 _PORT = 2377
 _READY_SECONDS = 60.0
 _BARE = "inactive"
+_JOINING = ("pending", "active")
 # A swarm, or plugins, beside which stand the folders storage and tmp.
 _HAS_MUCH = r"""
 cd /var/lib/docker
@@ -66,7 +67,13 @@ def form(nodes: Mapping[str, Node], topology: Topology) -> None:
         api = nodes[service.name].api
         if api.info()["Swarm"]["LocalNodeState"] == _BARE:
             token = tokens.result()[service.role.capitalize()]
-            api.join_swarm([f"{first.address}:{_PORT}"], token, advertise_addr=service.address)
+            try:
+                api.join_swarm([f"{first.address}:{_PORT}"], token, advertise_addr=service.address)
+            except APIError:
+                # After 20 s an engine gives up waiting, but not joining (swarmConnectTimeout in moby's
+                # daemon/cluster/cluster.go).
+                if api.info()["Swarm"]["LocalNodeState"] not in _JOINING:
+                    raise
 
     in_parallel(bring_in, services)
     _wait_ready(nodes[first.name], len(services))  # now, because a node that cannot join tells why

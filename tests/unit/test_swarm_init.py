@@ -42,6 +42,8 @@ class Engine:
         self.name, self.swarm = name, swarm
         self.joined: tuple[list[str], str, str] | None = None
         self.broken: Exception | None = None
+        self.slow: APIError | None = None  # what it answers while it goes on joining
+        self.refusing: APIError | None = None
 
     @property
     def api(self) -> "Engine":
@@ -72,9 +74,13 @@ class Engine:
         return {"JoinTokens": TOKENS}
 
     def join_swarm(self, remotes: list[str], token: str, advertise_addr: str) -> None:
+        if self.refusing:
+            raise self.refusing
         with self.swarm.lock:
             self.joined = remotes, token, advertise_addr
             self.swarm.members[self.name] = "manager" if token == TOKENS["Manager"] else "worker"
+        if self.slow:
+            raise self.slow
 
     def nodes(self) -> list[dict[str, Any]]:
         if self.swarm.refused:
@@ -133,6 +139,21 @@ def test_a_second_manager_joins_as_one() -> None:
     swarm = Swarm()
     form(*lab(swarm, {"worker2": "manager"}))
     assert swarm.members == {"manager1": "manager", "worker1": "worker", "worker2": "manager"}
+
+
+def test_a_node_that_goes_on_joining_in_the_background_is_waited_for() -> None:
+    swarm = Swarm(ready=2)
+    engines, wanted = lab(swarm)
+    engines["worker2"].slow = refusal(503, "Timeout was reached before node joined.")
+    form(engines, wanted)
+    assert swarm.members["worker2"] == "worker" and swarm.looks_left <= 0
+
+
+def test_a_node_that_may_not_join_is_the_error() -> None:
+    engines, wanted = lab(Swarm())
+    engines["worker2"].refusing = refusal(503, "could not connect to prospective new cluster member")
+    with pytest.raises(APIError, match="prospective"):
+        form(engines, wanted)
 
 
 def test_members_stay_as_they_are() -> None:
