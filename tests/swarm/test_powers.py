@@ -112,6 +112,7 @@ def refused(calls: Calls) -> dict[str, str]:
     return dict.fromkeys(calls, "EPERM")
 
 
+@pytest.mark.core
 def test_the_kernel_refuses_what_no_engine_needs(lab: Lab) -> None:
     assert tried(lab, FORBIDDEN) == refused(FORBIDDEN)
     # As if there were no keyrings: runc then makes none for a task.
@@ -146,6 +147,7 @@ def test_capabilities_alone_would_allow_what_the_profile_forbids(lab: Lab) -> No
     assert {name for name in CAPABILITIES_TOO if found[name] not in ("EPERM", "ENOSYS")} == set()
 
 
+@pytest.mark.core
 def test_each_task_has_the_nodes_filter_and_its_own(lab: Lab, base_image: Callable[[Lab, str], str]) -> None:
     node, image = lab.node("worker1"), base_image(lab, "worker1")
     mode = "sed -n 's/^Seccomp:.//p' /proc/self/status"
@@ -181,6 +183,7 @@ def test_devices_of_the_host_stay_closed(lab: Lab) -> None:
     assert node.run("find /dev -type b", quiet=True).stdout == ""
 
 
+@pytest.mark.core
 def test_of_the_kernels_settings_only_the_nodes_own_network_is_writable(lab: Lab) -> None:
     places = "$(ls -d /proc/sys /proc/sysrq-trigger /proc/irq /proc/bus /proc/fs /sys 2>/dev/null)"
     find = f"find {places} -path /sys/fs/cgroup -prune -o -type f -writable -print"
