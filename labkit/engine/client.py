@@ -9,6 +9,9 @@ from typing import Any
 
 import docker
 
+from labkit.engine import ssh
+from labkit.transport.dialed import mount
+
 
 class EngineAPI(docker.APIClient):
     """Calls an engine directly, and keeps proxies out of containers. Takes what `docker.APIClient` takes.
@@ -16,8 +19,11 @@ class EngineAPI(docker.APIClient):
     Give it a version; otherwise it asks the engine before it's set up.
     """
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, *, base_url: str, **options: Any) -> None:
+        over_ssh = base_url.startswith(ssh.SCHEME)
+        super().__init__(base_url=ssh.BASE_URL if over_ssh else base_url, **options)
+        if over_ssh:
+            mount(self, ssh.BASE_URL, ssh.SshAdapter(base_url))
         self.trust_env = False  # nor is REQUESTS_CA_BUNDLE about engines, or ~/.netrc
 
     def create_container(self, *arguments: Any, **options: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import docker
 from docker.errors import DockerException
 
-from labkit.engine import rootless
+from labkit.engine import rootless, ssh
 from labkit.engine.client import EngineAPI, EngineClient
 from labkit.engine.endpoints import Endpoint, Failure, candidates, chosen_by_user
 from labkit.engine.host_info import next_step, this_host
@@ -19,14 +19,16 @@ from labkit.util.errors import EngineNotFound, EngineUnsuitable
 from labkit.util.text import version_number
 
 PING_SECONDS = 3
+SSH_SECONDS = 20  # to connect to another host and sign in there
 PERMISSION_DENIED = "permission denied"
 NO_TRUST = "TLS failed"
+_TIMED_OUT = f"timed out after {PING_SECONDS} s"
 
 _REASONS: tuple[tuple[type[OSError], str], ...] = (
     (FileNotFoundError, "no such file"),
     (PermissionError, PERMISSION_DENIED),
     (ConnectionRefusedError, "connection refused: no engine is listening"),
-    (TimeoutError, f"timed out after {PING_SECONDS} s"),
+    (TimeoutError, _TIMED_OUT),
 )
 
 
@@ -72,26 +74,27 @@ def connect(engine: Endpoint, timeout: float = 60) -> docker.DockerClient:
         version=engine.api_version,  # known from `ask`, which saves a round trip
         timeout=math.ceil(timeout),
         tls=_tls(engine),
-        use_ssh_client=True,
     )
 
 
 def ask(candidate: Endpoint) -> Endpoint | Failure:
-    """Ping an engine, for up to 3 s; return its endpoint with the API version to use, or why there's none.
+    """Ping an engine; return its endpoint with the API version to use, or why there's none.
 
+    Waits up to 3 s for an answer, or 20 s over ssh.
     The requests carry no version, because an engine refuses the versions that are too old for it.
     Raises `EngineUnsuitable` if the engine is too old or runs Windows containers.
     """
+    over_ssh = candidate.url.startswith(ssh.SCHEME)
+    seconds = SSH_SECONDS if over_ssh else PING_SECONDS
     try:
         with EngineAPI(
             base_url=candidate.url,
             version=api_version.OLDEST,  # docker-py asks the engine if it isn't given one
-            timeout=PING_SECONDS,
+            timeout=seconds,
             tls=_tls(candidate),
-            use_ssh_client=True,
         ) as api:
             # Not api.ping(), which discards the headers: they hold the versions.
-            reply = api.get(f"{api.base_url}/_ping", timeout=PING_SECONDS)
+            reply = api.get(f"{api.base_url}/_ping", timeout=seconds)
             if reply.status_code != 200:
                 return Failure(candidate.source, f"answered HTTP {reply.status_code}: {reply.text.strip()}")
             if rootless.is_podman(reply.headers):
@@ -102,7 +105,9 @@ def ask(candidate: Endpoint) -> Endpoint | Failure:
             _require_suitable(candidate, newest, reply.headers.get("Ostype", "linux"))
             version = api_version.choose(newest, lambda: _version(api))
     except (DockerException, OSError, ValueError) as error:  # requests' own errors are OSError or ValueError
-        return Failure(candidate.source, _reason(error))
+        reason = _reason(error)
+        late = f"timed out after {seconds} s"
+        return Failure(candidate.source, late if reason == _TIMED_OUT and over_ssh else reason)
     return replace(candidate, api_version=version)
 
 

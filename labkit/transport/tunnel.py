@@ -14,11 +14,10 @@ from typing import Any
 import docker
 import requests
 import urllib3
-import urllib3.connection
-from docker.transport.basehttpadapter import BaseHTTPAdapter
 
 from labkit.transport import api_version
 from labkit.transport.attach import STDOUT, Execution
+from labkit.transport.dialed import Adapter, Pool, mount
 
 ANSWER_SECONDS = 10.0
 ERRORS = (OSError, HTTPException, ValueError, urllib3.exceptions.HTTPError, docker.errors.DockerException)
@@ -51,7 +50,7 @@ class Tunnel:
     def __init__(self, client: Callable[[], docker.DockerClient], container_id: str) -> None:
         """`client` returns the calling thread's client of the outer engine."""
         self._client, self._container_id = client, container_id
-        self._pool = _Pool(self._dial)
+        self._pool = Pool(self._dial)
         self._versions = ("", "")  # the one that the engine announced, and the one to use
 
     def _dial(self) -> "Stream":
@@ -66,7 +65,7 @@ class Tunnel:
             version = self._version(timeout)
         except ERRORS as error:
             raise requests.ConnectionError(error) from error
-        return _TunnelledClient(_TunnelAdapter(self._pool), version, timeout)
+        return _TunnelledClient(self._pool, version, timeout)
 
     def get(self, path: str, timeout: float = ANSWER_SECONDS) -> Answer:
         """The answer to a GET request, at half of docker-py's cost. Safe across threads.
@@ -163,41 +162,9 @@ def open_api(client: docker.DockerClient, container_id: str, timeout: int = 30) 
 
 
 class _TunnelledClient(docker.APIClient):
-    def __init__(self, adapter: "_TunnelAdapter", version: str, timeout: int) -> None:
+    def __init__(self, pool: Pool, version: str, timeout: int) -> None:
         super().__init__(base_url=_BASE_URL, version=version, timeout=timeout)
-        self.trust_env = False  # a proxy of the learner's machine has no business here
-        self.mount(_BASE_URL, adapter)
-        self._custom_adapter = adapter
-
-
-class _TunnelAdapter(BaseHTTPAdapter):
-    def __init__(self, pool: "_Pool") -> None:
-        self._pool = pool
-        super().__init__()
-
-    def get_connection_with_tls_context(self, *_args: Any, **_kwargs: Any) -> "_Pool":
-        return self._pool
-
-    def close(self) -> None:
-        self._pool.close()
-
-
-class _Pool(urllib3.HTTPConnectionPool):
-    def __init__(self, dial: "Callable[[], Stream]") -> None:
-        super().__init__("node", maxsize=2)
-        self._dial = dial
-
-    def _new_conn(self) -> "_Connection":
-        return _Connection(self._dial)
-
-
-class _Connection(urllib3.connection.HTTPConnection):
-    def __init__(self, dial: "Callable[[], Stream]") -> None:
-        super().__init__("node")
-        self._dial = dial
-
-    def connect(self) -> None:
-        self.sock = self._dial()
+        mount(self, _BASE_URL, Adapter(pool))
 
 
 def dial(client: docker.DockerClient, container_id: str) -> "Stream":
