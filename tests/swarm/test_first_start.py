@@ -18,7 +18,7 @@ from tests.helpers import eventually, service
 
 pytestmark = pytest.mark.engine
 QUIET = ProgressReporter(quiet=True)
-SLEEPS = "sleep 45.25"  # no other process does
+SLEEPS = "sleep 150.25"  # no other process does
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_failed_build_stops_the_others(
 
     def in_turn(own: docker.DockerClient, folder: Path, *rest: object) -> None:
         if folder.name == "fails":
-            eventually(lambda: sleeping(client), "a build that sleeps")
+            eventually(lambda: sleeping(client), "a build that sleeps", 120)
             meeting.touch()
         build(own, folder, *rest)  # type: ignore[arg-type]
 
@@ -69,12 +69,17 @@ def small_bank(client: docker.DockerClient, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(catalog, "PLUGINS", ())
     monkeypatch.setattr(engines, "moving_tags", lambda _: [])
     monkeypatch.setattr(builder, "remove", lambda *_: False)
-    mine = [builder.content_tag(name) for name in (catalog.STARTER, catalog.NAME)]
-    before = [tag for tag in mine if builder.has(client, tag)]
+    starter, bank = builder.content_tag(catalog.STARTER), builder.content_tag(catalog.NAME)
+    mine = [bank] if builder.has(client, starter) else [bank, starter]
+
+    def clear() -> None:
+        for tag in mine:
+            if builder.has(client, tag):
+                client.images.remove(tag)
+
+    clear()  # what a killed run has left
     yield
-    for tag in set(mine) - set(before):
-        if builder.has(client, tag):
-            client.images.remove(tag)
+    clear()
 
 
 def pulls(lab: Lab, image: str) -> bool:
