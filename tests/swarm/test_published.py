@@ -1,6 +1,10 @@
 """An image goes to a real registry and comes back from it, instead of being built."""
 
+import base64
+import json
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import docker
 import pytest
@@ -9,6 +13,7 @@ from docker.errors import ImageNotFound
 
 from labkit.engine.selection import EngineContext
 from labkit.images import builder, published
+from labkit.transport.attach import put_file
 from labkit.util.console import ProgressReporter
 from labkit.util.errors import ImageUnavailable
 from tests.helpers import eventually
@@ -16,6 +21,7 @@ from tests.helpers import eventually
 pytestmark = pytest.mark.engine
 
 QUIET = ProgressReporter(quiet=True)
+HTPASSWD = "me:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"  # bcrypt of "secret"
 NAME = "hello-world"  # small, and no lab uses it by this tag
 
 
@@ -24,27 +30,43 @@ def client() -> docker.DockerClient:
     return EngineContext("test-published").own_client(timeout=300)
 
 
-@pytest.fixture(scope="module")
-def registry(client: docker.DockerClient) -> Iterator[str]:
-    """A registry on loopback, where engines need no TLS."""
-    image = builder.ensure(client, "docker-registry", print)
-    container = client.containers.run(
-        image, detach=True, ports={"5000/tcp": ("127.0.0.1", None)}, labels=["labkit-test"]
+@contextmanager
+def running(client: docker.DockerClient, htpasswd: str = "") -> Iterator[str]:
+    """A registry on loopback, where engines need no TLS; with `htpasswd` it wants a password. Its address."""
+    container = client.containers.create(
+        builder.ensure(client, "docker-registry", print),
+        ports={"5000/tcp": ("127.0.0.1", None)},  # type: ignore[dict-item]
+        labels=["labkit-test"],
+        environment={
+            "REGISTRY_AUTH": "htpasswd",
+            "REGISTRY_AUTH_HTPASSWD_REALM": "lab",
+            "REGISTRY_AUTH_HTPASSWD_PATH": "/etc/htpasswd",
+        }
+        if htpasswd
+        else {},
     )
     try:
+        put_file(container, "/etc/htpasswd", htpasswd.encode())
+        container.start()
         container.reload()
         address = f"127.0.0.1:{container.attrs['NetworkSettings']['Ports']['5000/tcp'][0]['HostPort']}"
 
         def answers() -> bool:
             try:
-                return requests.get(f"http://{address}/v2/", timeout=5).ok
+                return requests.get(f"http://{address}/v2/", timeout=5).status_code in (200, 401)
             except requests.ConnectionError:
                 return False
 
         eventually(answers, "an answer of the registry")
-        yield f"{address}/me/swarm-lab"
+        yield address
     finally:
         container.remove(force=True, v=True)
+
+
+@pytest.fixture(scope="module")
+def registry(client: docker.DockerClient) -> Iterator[str]:
+    with running(client) as address:
+        yield f"{address}/me/swarm-lab"
 
 
 @pytest.fixture
@@ -77,3 +99,23 @@ def test_a_registry_that_has_nothing_says_so(client: docker.DockerClient, regist
     assert f"{registry}/other/{NAME}:" in refused.value.what
     assert refused.value.next_step.endswith("labkit images build")
     assert not builder.has(client, tag)
+
+
+def test_a_release_pushes_with_what_docker_login_has_stored(
+    client: docker.DockerClient, tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(client, HTPASSWD) as address:
+        target = f"{address}/me/swarm-lab"
+        with pytest.raises(ImageUnavailable) as refused:
+            published.push(client, target, [NAME], QUIET)
+        assert refused.value.next_step.startswith(f"docker login {address},")
+
+        # `docker login` writes this when no credential helper is configured.
+        stored = {"auths": {address: {"auth": base64.b64encode(b"me:secret").decode()}}}
+        (tmp_path / "config.json").write_text(json.dumps(stored))
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+        logged_in = EngineContext("test-published").own_client(timeout=300)
+        published.push(logged_in, target, [NAME], QUIET)
+        client.images.remove(tag, force=True)
+        published.pull(logged_in, target, [NAME], QUIET)
+        assert builder.has(client, tag)
