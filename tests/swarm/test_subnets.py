@@ -1,10 +1,12 @@
 """A lab's subnet on the real engine: clear of other networks and of the host's own routes."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network
 
 import docker
 import pytest
+from docker.errors import ContainerError
 
 from labkit import Lab
 from labkit.cluster import provision, subnets
@@ -38,6 +40,8 @@ def _two_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
 def big(client: docker.DockerClient) -> Iterator[str]:
     """A network that takes the whole first range, as one with --subnet 172.30.0.0/16 did for labs."""
     pool = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=WIDE)])
+    for left in client.networks.list(names=["labkit-test-big"]):  # by a killed run
+        left.remove()
     network = client.networks.create("labkit-test-big", ipam=pool, labels={"org.labkit.test": "1"})
     yield "labkit-test-big"
     network.remove()
@@ -65,6 +69,8 @@ def host_ip(client: docker.DockerClient, lab: Lab) -> Callable[..., None]:
 @pytest.fixture
 def vpn(host_ip: Callable[..., None]) -> Iterator[Callable[..., None]]:
     """An interface on the engine's host, as a VPN has it; takes commands for more routes."""
+    with contextlib.suppress(ContainerError):  # a killed run has left it
+        host_ip("link", "del", INTERFACE)
     host_ip("link", "add", INTERFACE, "type", "bridge")  # kernels without dummy or tun have bridges
     try:
         host_ip("link", "set", INTERFACE, "up")
