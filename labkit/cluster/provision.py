@@ -114,7 +114,7 @@ def create_network(context: EngineContext, wanted: Topology) -> Topology:
             refusals.append(f"{chosen.subnet}: {error.explanation}")
         else:
             return chosen
-    raise around.none_free(refusals)
+    raise around.none_free(refusals, own_choice)
 
 
 def describe_network(context: EngineContext, wanted: Topology) -> str:

@@ -93,12 +93,16 @@ class Surroundings:
         doctor = self._context.hint("doctor")
         return f"{subnet}{f'; it overlaps {_way(route)} {route.subnet}: see {doctor}' if route else ''}"
 
-    def none_free(self, refusals: Sequence[str]) -> EngineUnsuitable:
-        """The error for a lab without a subnet: the engine's refusals, and what takes most of the subnets."""
-        tried = [_subnet(prefix) for prefix in prefixes()]
+    def none_free(self, refusals: Sequence[str], chosen: str = "") -> EngineUnsuitable:
+        """The error for a lab without a subnet: the engine's refusals, and what takes the most.
+
+        Of all subnets for labs, or of the one that the user has `chosen`.
+        """
+        tried = [_subnet(prefix) for prefix in ([chosen] if chosen else prefixes())]
         counts = {each: sum(each.subnet.overlaps(subnet) for subnet in tried) for each in self.occupied}
+        share = "overlaps it" if chosen else "takes {} of the " + f"{len(tried)} subnets that labs use"
         users = [
-            f"{each.subnet}, {each.user}, takes {count} of the {len(tried)} subnets that labs use"
+            f"{each.subnet}, {each.user}, {share.format(count)}"
             for each, count in sorted(counts.items(), key=lambda item: -item[1])
             if count
         ]

@@ -219,6 +219,20 @@ def test_without_a_free_one_the_error_says_what_takes_them(
     assert f"LABKIT_NET=192.168.77 {context.hint('up')}" in caught.value.next_step
 
 
+def test_a_taken_choice_is_told_with_what_takes_it(
+    context: EngineContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABKIT_NET", "172.17.5")
+    others = [network("other", "172.30.77.0/24"), network("big", "172.17.0.0/16")]
+    surround(monkeypatch, others, unseen=["172.17.0.0/16"])
+    with pytest.raises(EngineUnsuitable, match="no free subnet") as caught:
+        chosen(context)
+    assert caught.value.evidence == (
+        "172.17.5.0/24: Pool overlaps with other one on this address space",
+        "172.17.0.0/16, the Docker network big, overlaps it",
+    )
+
+
 # -- doctor -----------------------------------------------------------------------------------------
 
 
