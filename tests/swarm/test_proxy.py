@@ -240,6 +240,10 @@ def test_docker_hub_is_reached_through_the_proxy(company: Company) -> None:
         assert company.origin("nginx:hub") == "hub"
         assert any(line.startswith(f"GET {PLAIN}/v2/library/nginx/blobs/") for line in proxy.requests)
         assert {line.split("/v2/")[0] for line in proxy.requests} <= {f"GET {PLAIN}", f"HEAD {PLAIN}"}
+        # Without the proxy, which nodes don't have, docker.com isn't there: the registry stands in for it.
+        registry = service(company.lab, "registry")
+        own = inside(registry, "hostname", "-i").strip()
+        assert own in inside(registry, "nslookup", "-type=a", "docker.com", own).partition("docker.com")[2]
 
 
 def test_the_clients_configuration_names_the_proxy_too(company: Company, tmp_path: Path) -> None:
@@ -249,6 +253,9 @@ def test_the_clients_configuration_names_the_proxy_too(company: Company, tmp_pat
         assert company.wait("yes") == f"yes, through the proxy {address}"
         assert company.origin("nginx:hub") == "hub"
         assert set(proxies_in(company.lab, "manager1").values()) <= {""}
+        before = service(company.lab, "registry").id
+        company.lab.up(reporter=QUIET)
+        assert service(company.lab, "registry").id == before  # which has that proxy already
 
 
 def test_a_proxy_goes_away_and_comes_back(company: Company) -> None:
