@@ -11,7 +11,7 @@ from labkit.util.errors import TopologyInvalid
 
 ROOT = Path(__file__).parents[2]
 NAME = "labkit/topology/seccomp-node.json"
-DEFAULT = ROOT / "tests/data/seccomp-docker-default.json"  # github.com/moby/profiles, seccomp/v0.2.3
+DEFAULT = ROOT / "tests/data/seccomp/docker-default.json"  # github.com/moby/profiles, seccomp/v0.2.3
 
 Rule = dict[str, Any]
 
