@@ -14,6 +14,9 @@ from labkit.swarm.model import Network, Service, Snapshot
 from labkit.util.text import counted, listed
 
 _SLASH_24 = 253  # what a network that is created without --subnet has for tasks, services, and nodes
+# Otherwise Swarm waits a minute for each task that never got an address, before it starts its replacement
+# (swarmkit: manager/orchestrator/restart/restart.go, defaultOldTaskTimeout).
+_START_FIRST = "--update-order start-first "
 _NEW_INGRESS = (
     "  docker service rm the services that publish ports, and docker network rm ingress",
     "  docker network create -d overlay --ingress --subnet SUBNET ingress",
@@ -103,7 +106,7 @@ def describe_without_subnet(snapshot: Snapshot, network: Network, service: Servi
     yield "  the one that was asked for overlaps another, or the default address pool is used up"
     yield f"  in use: {'; '.join(others)}"
     yield "  docker network create -d overlay --subnet SUBNET NEW, with one that is free"
-    yield f"  {_move(network, service)}"
+    yield f"  {_move(network, service, _START_FIRST)}"
 
 
 def over_nodes(snapshot: Snapshot, service: Service) -> Iterator[str]:
@@ -165,11 +168,11 @@ def _larger(found: Usage, service: Service) -> Iterator[str]:
         yield f"  a network keeps its size: {fewer}move {service.name} to a larger one, by default a /24:"
     attachable = "--attachable " if found.network.attachable else ""
     yield f"  docker network create -d overlay {attachable}NEW"
-    yield f"  {_move(found.network, service)}"
+    yield f"  {_move(found.network, service, _START_FIRST)}"
 
 
-def _move(network: Network, service: Service) -> str:
-    return f"docker service update --network-rm {network.name} --network-add NEW {service.name}"
+def _move(network: Network, service: Service, options: str = "") -> str:
+    return f"docker service update {options}--network-rm {network.name} --network-add NEW {service.name}"
 
 
 def _is_in(address: str, pool: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:

@@ -66,7 +66,7 @@ def _of_service(snapshot: Snapshot, service: Service) -> Iterator[str]:
         if task.state in _ON_THE_WAY:
             turn = task.desired_state == "ready"
             yield f"{task.name} on {task.node} {_ITS_TURN if turn else _ON_THE_WAY[task.state]}."
-            if task.state == "starting" and service.health_check:
+            if task.state == "starting" and service.health_check and not trouble:
                 yield from endings.health(service, task)
     done = [task for task in snapshot.tasks if task.service == service.name and task.state == "complete"]
     if done and len(running) < count:

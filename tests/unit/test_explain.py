@@ -258,7 +258,7 @@ def test_a_full_network_is_counted_with_who_has_its_addresses_and_two_ways_out()
         "  a network keeps its size: run fewer tasks (docker service scale web=9) or move web to a larger "
         "one, by default a /24:",
         "  docker network create -d overlay NEW",
-        "  docker service update --network-rm small --network-add NEW web",
+        "  docker service update --update-order start-first --network-rm small --network-add NEW web",
         "Before, 1 of its tasks ended: node is missing network attachments, ip addresses may be exhausted. "
         "Others run in their place now.",
     ]
@@ -352,5 +352,5 @@ def test_a_network_whose_subnet_overlaps_is_named_with_the_subnets_in_use() -> N
         "  the one that was asked for overlaps another, or the default address pool is used up",
         "  in use: ov1 10.78.0.0/24; ingress 10.0.0.0/24",
         "  docker network create -d overlay --subnet SUBNET NEW, with one that is free",
-        "  docker service update --network-rm ov2 --network-add NEW onov2",
+        "  docker service update --update-order start-first --network-rm ov2 --network-add NEW onov2",
     ]
