@@ -239,7 +239,7 @@ def test_every_service_and_node_of_every_recording_can_be_explained() -> None:
             assert all(line.strip() for line in lines)
 
 
-# -- what goes wrong on swarms today: tests/swarm/test_swarm_failures.py has produced these -----------------
+# -- what goes wrong on swarms today, each recorded when a real swarm of Docker 26.1 had it -----------------
 
 
 def test_a_full_network_is_counted_with_who_has_its_addresses_and_two_ways_out() -> None:
