@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ SUITE = "trixie"
 UPSTREAM = f"debian:{SUITE}-slim"
 IMAGE_LABEL = "org.labkit.image"
 ORIGIN_LABEL = "org.labkit.origin"
+_END_SECONDS = 20.0
 
 
 def upstream(suite: str) -> str:
@@ -114,12 +116,17 @@ def _run(
         stderr=subprocess.STDOUT,
         text=True,
         env={**environment, "TMPDIR": str(scratch)},
+        start_new_session=True,  # so that all of its processes can be ended together
     ) as process:
         assert process.stdout
-        for line in process.stdout:
-            log.append(line.rstrip())
-            if line.startswith("I: "):
-                say(line[3:].rstrip())
+        try:
+            for line in process.stdout:
+                log.append(line.rstrip())
+                if line.startswith("I: "):
+                    say(line[3:].rstrip())
+        except BaseException:  # an interrupt, or nobody reads what is said
+            _end(process)
+            raise
     if process.returncode:
         raise ImageUnavailable(
             f"{upstream(command[1])} can be neither pulled nor built: "
@@ -127,6 +134,16 @@ def _run(
             evidence=[pull_error, *log[-10:]],
             next_step="check the network and the mirror in /etc/apt, then run the command again",
         )
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """End the script with all that it has started."""
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _uris(folder: Path) -> Iterator[str]:

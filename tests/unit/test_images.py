@@ -1,5 +1,6 @@
 """An image's tag is a hash of what it is made of; the real folders; the machine's own Debian mirror."""
 
+import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -7,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from labkit.images import builder, catalog, dockerfile
+from labkit.images import base_image, builder, catalog, dockerfile
 from labkit.images.base_image import debian_mirror
 from labkit.images.catalog import BankImage
+from labkit.util.deadline import Deadline
 
 DEBIAN = "http://deb.debian.org/debian"
 
@@ -174,6 +176,25 @@ def test_a_script_is_executable_and_posix(script: Path) -> None:
 
 def test_the_scripts_were_found() -> None:
     assert {"entrypoint", "lab-registry", "web", "counter"} <= {path.name for path in SCRIPTS}
+
+
+def test_an_interrupted_base_leaves_no_process(tmp_path: Path) -> None:
+    script = tmp_path / "build-root"
+    script.write_text("#!/bin/sh\nsleep 300 &\necho I: $!\nwait\n")
+    script.chmod(0o755)
+    started: list[int] = []
+
+    def interrupt(pid: str) -> None:
+        started.append(int(pid))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        base_image._run([str(script), "trixie"], tmp_path, "", interrupt, os.environ)
+    for _ in Deadline(30).attempts():
+        stat = Path(f"/proc/{started[0]}/stat")
+        if not stat.exists() or stat.read_text().split()[2] == "Z":
+            return
+    pytest.fail("what the script has started is still running")
 
 
 # -- the Debian mirror ----------------------------------------------------------------------------------
