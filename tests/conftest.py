@@ -6,6 +6,7 @@ import signal
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
 
+import hypothesis
 import pytest
 
 from labkit import Lab
@@ -31,6 +32,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # A shell's background jobs ignore it, and so would every process that a test starts and interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # How long an example takes says how busy the computer is.
+    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.load_profile("untimed")
     choice.begin(config)
 
 

@@ -6,7 +6,7 @@ With `--unless EXERCISE` it holds a solution: it runs only while the exercise is
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from IPython.core.error import UsageError
@@ -17,6 +17,7 @@ from labkit.cluster.cluster import Cluster
 from labkit.course import exercises, grading, progress
 from labkit.engine.selection import ERRORS
 from labkit.swarm import stalled
+from labkit.swarm.model import Snapshot
 from labkit.transport.commands import DEFAULT_TIMEOUT, Result, failure, run_on, write_through
 from labkit.util.errors import CommandInterrupted, CommandTimedOut, LabError, WouldRemove
 from labkit.widgets import Begin
@@ -45,10 +46,10 @@ class OnMagics(Magics):
         """%%on NODE [NODE…] [--timeout SECONDS] [--unless EXERCISE]
 
         Run the cell with `bash -e` on each node, on several at once. Output streams as it comes; the last
-        line says exit code and duration. After some seconds of silence, what the swarm shows as the reason
-        is printed too. A command that fails fails the cell. An interrupt, or the deadline (120 s by
-        default), stops the command on the node too. With `--unless` it runs only while that exercise is not
-        solved, and is recorded as a solution that was looked up.
+        line says exit code and duration. If `docker service logs` is silent for some seconds, the nodes that
+        it waits for are printed too. A command that fails fails the cell. An interrupt, or the deadline
+        (120 s by default), stops the command on the node too. With `--unless` it runs only while that
+        exercise is not solved, and is recorded as a solution that was looked up.
         """
         arguments = _parser.parse_args(shlex.split(line))
         lab = notebook_lab()
@@ -66,10 +67,10 @@ class OnMagics(Magics):
                 timeout=arguments.timeout,
                 check=False,
                 sink=sink,
-                on_silence=lambda: _say(_what_it_waits_for(lab, cell)),
+                on_silence=lambda: _say(_seen(lab, cell, stalled.silent_nodes)),
             )
         except CommandTimedOut as error:
-            error.add_evidence(*_what_it_waits_for(lab, cell))
+            error.add_evidence(*_seen(lab, cell, stalled.reasons))
             raise
         except KeyboardInterrupt:
             names = ", ".join(arguments.nodes)
@@ -95,10 +96,10 @@ def _offer_to_begin(shell: Any, kind: Any, error: WouldRemove, traceback: Any, t
     display(Begin(notebook_lab(), error.begin))  # type: ignore[no-untyped-call]
 
 
-def _what_it_waits_for(lab: Cluster, cell: str) -> list[str]:
-    """What keeps a cell's Docker command from ending, as far as the swarm shows it."""
+def _seen(lab: Cluster, cell: str, look: Callable[[str, Snapshot], list[str]]) -> list[str]:
+    """What the swarm shows about a cell's command that hasn't ended."""
     try:
-        return stalled.reasons(cell, lab.snapshot(timeout=_LOOK_SECONDS))
+        return look(cell, lab.snapshot(timeout=_LOOK_SECONDS))
     except (LabError, *ERRORS):  # the command itself will say what is wrong
         return []
 

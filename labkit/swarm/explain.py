@@ -17,6 +17,7 @@ _ON_THE_WAY = {
     "starting": "is starting: if it has a health check, that has not passed yet",
 }
 _ITS_TURN = "waits for its turn: a pause is kept before it starts, or the task before it still stops"
+_OVERLOOKED_SECONDS = 5.0
 _NAMES = 5  # of tasks that wait for the same thing
 _AVAILABILITY = {
     "active": "It takes new tasks.",
@@ -169,7 +170,16 @@ def _dropped(snapshot: Snapshot, service: Service, pending: Sequence[Task]) -> l
     """
     if not service.revised or not placing.fitting(snapshot, service):
         return []
-    return [task for task in pending if not task.node and task.created < service.changed]
+    # A service is also revised by its own update, right after that has made a task. The scheduler takes what
+    # is new within a second, so a task counts only if it's known to have waited for longer.
+    changes = [each.changed for each in snapshot.services] + [each.changed for each in snapshot.tasks]
+    return [
+        task
+        for task in pending
+        if not task.node
+        and task.created < service.changed
+        and max(changes) - task.changed >= _OVERLOOKED_SECONDS
+    ]
 
 
 def _say_dropped(snapshot: Snapshot, service: Service, dropped: Sequence[Task]) -> Iterator[str]:

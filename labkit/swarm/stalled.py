@@ -1,32 +1,52 @@
 """Why a Docker command on a swarm hasn't ended yet. Pure."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from labkit.swarm import explain
 from labkit.swarm.model import Service, Snapshot, Task
 from labkit.util.text import listed
 
 _COMMAND = re.compile(r"\bdocker\s+service\s+(logs|create|update|scale|rollback)\b([^;|&\n]*)")
+_LOGS = "logs"
 _ID_LENGTH = 4  # the shortest start of an ID that people type
 
 
-def reasons(command: str, snapshot: Snapshot) -> list[str]:
-    """What keeps a shell command from ending, one line each; empty where the swarm shows nothing.
+def silent_nodes(command: str, snapshot: Snapshot) -> list[str]:
+    """Which nodes a shell command's `docker service logs` waits for, and what to do, one line each.
 
-    `docker service logs` waits for every node that has or had a task of the service, also for one that is cut
-    off (moby issue 37336). `create`, `update`, `scale`, and `rollback` wait until all tasks run.
+    It waits for every node that has or had a task of the service, also for one that is cut off (moby issue
+    37336). Empty where every node answers.
     """
-    found: dict[str, None] = {}
+    return _unique(
+        line for verb, given in _parts(command) if verb == _LOGS for line in _unheard(snapshot, given)
+    )
+
+
+def reasons(command: str, snapshot: Snapshot) -> list[str]:
+    """What kept a shell command from ending in time, one line each; empty where the swarm shows nothing.
+
+    `docker service create`, `update`, `scale`, and `rollback` wait until all tasks run; for `logs` see
+    `silent_nodes`.
+    """
+    named = (
+        service.name
+        for verb, given in _parts(command)
+        for service in snapshot.services
+        if verb != _LOGS and _means(given, service)
+    )
+    troubles = (line for name in named for line in explain.troubles(snapshot, name))
+    return _unique([*silent_nodes(command, snapshot), *troubles])
+
+
+def _parts(command: str) -> Iterator[tuple[str, set[str]]]:
+    """The verb of each `docker service` command that waits, with the words that it was given."""
     for verb, words in _COMMAND.findall(command.replace("\\\n", " ")):
-        given = {word.strip("'\"") for word in re.split(r"[\s=]+", words)}
-        if verb == "logs":
-            lines = _unheard(snapshot, given)
-        else:
-            named = (service.name for service in snapshot.services if _means(given, service))
-            lines = (line for name in named for line in explain.troubles(snapshot, name))
-        found.update(dict.fromkeys(lines))
-    return list(found)
+        yield verb, {word.strip("'\"") for word in re.split(r"[\s=]+", words)}
+
+
+def _unique(lines: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(lines))
 
 
 def _means(given: Collection[str], thing: Service | Task) -> bool:

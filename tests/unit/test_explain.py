@@ -104,7 +104,7 @@ def dropped(**fields: object) -> Snapshot:
     """The recorded service that no node fits was updated, and worker2 fits now; with other values in it."""
     snapshot = recorded("services")
     (task,) = of(snapshot, "pending")
-    revised = {"constraints": ("node.hostname==worker2",), "revised": True, "changed": task.created + 5}
+    revised = {"constraints": ("node.hostname==worker2",), "revised": True, "changed": task.changed + 5}
     return changed(snapshot, "pending", **revised | fields)
 
 
@@ -127,6 +127,15 @@ def test_a_pending_task_that_swarm_has_dropped_is_to_be_replaced() -> None:
 def test_a_pending_task_that_waits_with_reason_is_not_called_dropped(fields: dict[str, object]) -> None:
     first, *_ = explain(dropped(**fields), "pending").splitlines()[1:]
     assert first == "pending.1 waits for a node: no node fits its constraints."
+
+
+def test_a_task_that_was_made_a_moment_ago_is_not_called_dropped() -> None:
+    snapshot = dropped()
+    (task,) = of(snapshot, "pending")
+    latest = max(each.changed for each in (*snapshot.services, *snapshot.tasks))
+    updated = changed(snapshot, "pending", changed=latest + 0.3)  # by its update, which has paused
+    new = replace(task, created=latest, changed=latest + 0.1)
+    assert "doesn't look" not in explain(with_tasks(updated, "pending", [new]), "pending")
 
 
 def test_tasks_that_crash_are_counted_and_lead_to_their_logs() -> None:

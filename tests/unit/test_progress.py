@@ -316,7 +316,7 @@ def exported(draw: st.DrawFn) -> dict[str, Any]:
     return entry
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.builds(lambda entries: {"format": 1, "records": entries}, st.lists(exported(), max_size=3)) | JSON)
 def test_whatever_is_imported_can_be_read_or_is_refused(document: Any) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:

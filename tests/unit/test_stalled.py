@@ -91,3 +91,15 @@ def test_logs_of_a_swarm_whose_nodes_all_answer_get_no_reason() -> None:
 def test_what_waits_for_tasks_is_told_why_they_wait(command: str) -> None:
     first, *_ = stalled.reasons(command, recorded("services"))
     assert first == "pending.1 waits for a node: no node fits its constraints."
+
+
+def test_only_logs_are_said_to_wait_while_they_do() -> None:
+    away = with_away("paused")
+    assert stalled.silent_nodes("docker service logs web", away) == stalled.reasons(
+        "docker service logs web", away
+    )
+    assert (
+        stalled.silent_nodes("docker service update --quiet --image web:2 pending", recorded("services"))
+        == []
+    )
+    assert stalled.reasons("docker service update --quiet --image web:2 pending", recorded("services"))

@@ -60,7 +60,7 @@ def damaged(draw: st.DrawFn, originals: list[Any]) -> Any:
     return whole
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(damaged([{name: found[name] for name in LISTS} for found in ANSWERS]))
 def test_answers_that_are_damaged_are_parsed_or_refused_clearly(found: dict[str, Any]) -> None:
     try:
@@ -72,7 +72,7 @@ def test_answers_that_are_damaged_are_parsed_or_refused_clearly(found: dict[str,
         assert snapshot.quorum is True
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.tuples(JSON, JSON, JSON, JSON))
 def test_answers_that_are_no_such_thing_are_parsed_or_refused_clearly(lists: Any) -> None:
     try:
@@ -90,7 +90,7 @@ def holds(event: Event | None) -> None:
         assert isinstance(event.is_loss, bool)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(damaged(EVENTS))
 def test_an_event_that_is_damaged_never_raises(entry: dict[str, Any]) -> None:
     holds(parse_event("worker1", entry))
@@ -110,7 +110,7 @@ ATTRIBUTES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.fixed_dictionaries(
         {},
@@ -219,7 +219,7 @@ def test_every_check_is_among_them() -> None:
     assert CHECKS.keys() == set(checks.__all__) - others
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(SNAPSHOTS)
 def test_every_check_has_a_verdict_on_every_snapshot(snapshot: Snapshot) -> None:
     for check in CHECKS.values():
@@ -229,7 +229,7 @@ def test_every_check_has_a_verdict_on_every_snapshot(snapshot: Snapshot) -> None
         assert verdict.text
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(SNAPSHOTS)
 def test_every_snapshot_can_be_told(snapshot: Snapshot) -> None:
     for name in ("web", "worker1", "nothing"):
@@ -242,7 +242,7 @@ def test_every_snapshot_can_be_told(snapshot: Snapshot) -> None:
 
 
 @pytest.mark.parametrize("service", ["web", "nothing"])
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(snapshot=SNAPSHOTS)
 def test_tasks_per_node_counts_what_runs(service: str, snapshot: Snapshot) -> None:
     counts = snapshot.tasks_per_node(service)

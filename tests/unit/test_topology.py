@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from labkit.topology import topology
@@ -590,7 +590,6 @@ LIKE_ANOTHER = [("services", "worker2"), ("services", "storage")]
 PLACES = [
     place for place in places(real_document()) if place[0] not in UNREAD and place[:2] not in LIKE_ANOTHER
 ]
-untimed = settings(deadline=None)
 
 
 def parent_in(document: Any, place: Place) -> Any:
@@ -610,13 +609,11 @@ def outcome(document: Any) -> Topology | tuple[str, ...]:
             return error.evidence
 
 
-@untimed
 @given(VALUES_OF_YAML)
 def test_any_document_gives_a_topology_or_is_refused(document: Any) -> None:
     outcome(document)
 
 
-@untimed
 @given(st.data(), st.lists(st.sampled_from(PLACES), min_size=1, max_size=6))
 def test_the_real_file_with_anything_anywhere_gives_a_topology_or_is_refused(
     data: st.DataObject, where: list[Place]
@@ -628,7 +625,6 @@ def test_the_real_file_with_anything_anywhere_gives_a_topology_or_is_refused(
     outcome(document)
 
 
-@untimed
 @given(st.text() | st.text("[]{}&*!:-<>|'\"\\ud8\nab10,?%@#"))
 def test_any_text_gives_a_topology_or_is_refused(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -711,7 +707,6 @@ def test_every_key_that_is_left_out_is_missed_at_its_place_or_where_it_was_used(
                 assert told(problems) == {around(place): "missing"}
 
 
-@untimed
 @given(st.sampled_from(SECTION_KEYS))
 def test_every_key_with_a_typo_is_told_at_its_place_with_what_was_meant(place: Place) -> None:
     document, key = real_document(), str(place[-1])
@@ -721,7 +716,6 @@ def test_every_key_with_a_typo_is_told_at_its_place_with_what_was_meant(place: P
     assert problem == f"unknown key; did you mean '{key}'?"
 
 
-@untimed
 @given(st.sampled_from(PLACES), st.sampled_from([None, True, -1, 1.5, "", "$NAME", b"x"]))
 def test_every_value_of_a_wrong_kind_is_told_at_its_place(place: Place, value: object) -> None:
     assume(value != "" or place[-2:-1] != ("environment",))  # a variable may be empty
@@ -730,7 +724,6 @@ def test_every_value_of_a_wrong_kind_is_told_at_its_place(place: Place, value: o
     assert around(place) in told(outcome(document))
 
 
-@untimed
 @given(st.lists(st.sampled_from(PLACES), min_size=2, max_size=5, unique=True))
 def test_no_wrong_value_hides_another(where: list[Place]) -> None:
     document = real_document()
