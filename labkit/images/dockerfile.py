@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import urllib3
 from docker.errors import BuildError, DockerException, NotFound
 
 from labkit.images import proxies
@@ -81,7 +82,7 @@ def _build(
                 log.append(line)
                 if line.startswith("Step "):
                     say(line if len(line) < 100 else f"{line[:98]} …")
-    except (DockerException, OSError) as error:
+    except (DockerException, OSError, urllib3.exceptions.HTTPError) as error:  # the last if it's cut off
         raise ImageUnavailable(
             f"image {tag} could not be built",
             evidence=[*log[-15:], str(error), *way.evidence()],

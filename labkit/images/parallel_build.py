@@ -58,6 +58,7 @@ def build_all(
     this returns or raises.
     """
     plan, connections = _Plan(todo), Connections()
+    failures: list[BaseException] = []  # in the order of time: the later ones may be the first one's fault
 
     def work(_: int) -> None:
         own = twin(client)
@@ -66,7 +67,8 @@ def build_all(
             while (name := plan.next()) is not None:
                 build(own, name)
                 plan.done(name)
-        except BaseException:
+        except BaseException as error:
+            failures.append(error)
             plan.stop()
             connections.close()
             raise
@@ -75,7 +77,12 @@ def build_all(
         plan.stop()
         connections.close()
 
-    in_parallel(work, range(min(at_once, len(todo))), on_interrupt=stop)
+    try:
+        in_parallel(work, range(min(at_once, len(todo))), on_interrupt=stop)
+    except Exception as error:
+        if failures and error is not failures[0]:
+            raise failures[0] from None
+        raise
 
 
 def twin(client: docker.DockerClient) -> docker.DockerClient:

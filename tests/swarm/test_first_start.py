@@ -16,7 +16,8 @@ from labkit.util.console import ProgressReporter
 from labkit.util.errors import ImageUnavailable
 from tests.helpers import eventually, service
 
-pytestmark = pytest.mark.engine
+# Alone, because other processes would take the small bank for an outdated one.
+pytestmark = [pytest.mark.engine, pytest.mark.alone]
 QUIET = ProgressReporter(quiet=True)
 SLEEPS = "sleep 150.25"  # no other process does
 

@@ -141,6 +141,28 @@ def test_a_build_under_way_is_stopped_when_another_one_fails(endless: str, end: 
     assert endings == ["endless"]  # before `build_all` returned
 
 
+def test_the_failure_that_stopped_the_others_is_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: dict[str, threading.Thread] = {}
+    started, closing = threading.Barrier(2), threading.Event()
+
+    def build(_: docker.DockerClient, name: str) -> None:
+        threads[name] = threading.current_thread()
+        started.wait(PATIENCE)
+        if name == "first":
+            raise KeyError(name)
+        assert closing.wait(PATIENCE)
+        raise OSError("cut off")
+
+    def close(_: parallel_build.Connections) -> None:
+        closing.set()
+        if threading.current_thread() is threads["first"]:
+            threads["later"].join(PATIENCE)  # its error is there before the one that it is due to
+
+    monkeypatch.setattr(parallel_build.Connections, "close", close)
+    with pytest.raises(KeyError, match="first"):
+        parallel_build.build_all(client(), {"first": set(), "later": set()}, build, 2)
+
+
 # -- the shared package list ----------------------------------------------------------------------------
 
 INSTALLS = {
