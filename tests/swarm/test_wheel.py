@@ -25,9 +25,9 @@ CHAPTERS = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
 URL = r"(http://127\.0\.0\.1:\d+/)lab\?token=([\w-]{40,})"
 LOOK = """
 import json, labkit
-from labkit.images import builder
+from labkit.images import builder, engines
 from labkit.topology import topology
-names = [image.rpartition("/")[2] for image in topology.load().images]
+names = [engines.name_of(image) for image in topology.load().images]
 print(json.dumps([labkit.__file__, {name: builder.content_tag(name) for name in names}]))
 """
 
