@@ -69,7 +69,7 @@ def _nodes(name: str) -> Group:
 
 # Engine 28.5-like-29 is the strictest, and differs the most from the one that the other groups use.
 _USUAL = (
-    Group("Side by side", "not fullkernel and not alone and not matrix", _SIDE_BY_SIDE),
+    Group("Side by side", "not fullkernel and not alone and not matrix and not slow", _SIDE_BY_SIDE),
     Group("Alone", "alone and not fullkernel and not engines"),
     _engine("28.5-like-29"),
     Group("Full kernel smoke", "fullkernel and smoke", on_vm=True),
@@ -77,6 +77,7 @@ _USUAL = (
 _SLOW = (
     *(_engine(name) for name in ("20.10", "26.1", "28.5", "28.5-containerd", "28.5-strict")),
     *(_nodes(name) for name in ("20.10", "28.5", "28.5-like-29")),  # the other groups have 26.1
+    Group("Slow", "slow"),
     Group("Upgrades", "engines"),
     Group("Full kernel", "fullkernel and not smoke", on_vm=True),
 )
