@@ -133,16 +133,20 @@ def test_the_kernel_lets_through_what_the_engine_needs(lab: Lab) -> None:
 def test_capabilities_alone_would_allow_what_the_profile_forbids(lab: Lab) -> None:
     """The same container without the profile: so the calls above are real ones, and the profile matters."""
     node = topology.load().nodes[0]
-    printed = lab.context.client().containers.run(
+    container = lab.context.client().containers.run(
         lab.node("worker1").container.image.id,
         [program(FORBIDDEN)],
         entrypoint=["perl", "-e"],
         cap_add=list(node.cap_add),
         security_opt=["seccomp=unconfined", "apparmor=unconfined", "label=disable"],
         network_mode="none",
-        remove=True,
+        detach=True,
     )
-    found = outcomes(printed.decode())
+    try:
+        container.wait(timeout=60)  # a log that is followed may end before the last words
+        found = outcomes(container.logs(stdout=True, stderr=False).decode())
+    finally:
+        container.remove(force=True, v=True)
     assert {name for name in PROFILE_ALONE if found[name] == "EPERM"} == set()
     assert {name for name in CAPABILITIES_TOO if found[name] not in ("EPERM", "ENOSYS")} == set()
 
