@@ -133,7 +133,7 @@ def create_volumes(client: docker.DockerClient, topology: Topology) -> None:
 def start_containers(context: EngineContext, topology: Topology, tags: dict[str, str]) -> None:
     """Create what is missing, start what is stopped, all at once; return when everything answers.
 
-    A service with an outdated image, or another way to Docker Hub, is made anew: what it keeps is in volumes.
+    A service with an outdated image or another way to Docker Hub is created again; its data is in volumes.
     """
     client = context.client()
     present = node_entries(client, topology.lab) | service_entries(client, topology.lab)

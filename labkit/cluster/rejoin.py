@@ -7,11 +7,10 @@ from typing import Any
 from docker.errors import APIError
 
 from labkit.cluster.node import Node
+from labkit.cluster.swarm_init import BARE, join_manager
 from labkit.engine.selection import EngineContext
 from labkit.util.errors import LabError, NotConverged
 
-_PORT = 2377
-_BARE = "inactive"
 _PATIENCE_SECONDS = 30.0
 
 
@@ -38,7 +37,7 @@ def membership(context: EngineContext, nodes: Mapping[str, Node], name: str) -> 
     entries = members({other: node for other, node in nodes.items() if other != name})
     if entries is None:
         pong = nodes[name].ask("/_ping") if name in nodes else None
-        if pong and pong[0].swarm not in (None, _BARE):
+        if pong and pong[0].swarm not in (None, BARE):
             raise LabError(
                 f"no other manager answers, so {name} couldn't rejoin its swarm after it was wiped",
                 next_step=f"promote another node first, or use {context.hint('reset')}",
@@ -72,9 +71,9 @@ def join(node: Node, nodes: Mapping[str, Node], old: Membership) -> None:
         )
     manager, entries = found
     api = manager.api
-    if node.api.info()["Swarm"]["LocalNodeState"] == _BARE:
+    if node.api.info()["Swarm"]["LocalNodeState"] == BARE:
         token = api.inspect_swarm()["JoinTokens"][old.role.capitalize()]
-        node.api.join_swarm([f"{manager.address}:{_PORT}"], token, advertise_addr=node.address)
+        join_manager(node.api, manager.address, token, node.address)
     own = str(node.api.info()["Swarm"]["NodeID"])
 
     def change(entry: str, **changes: Any) -> Callable[[], Any]:

@@ -20,7 +20,8 @@ _FORMED = "org.labkit.formed"  # a label of the swarms that labkit forms: their 
 
 _PORT = 2377
 _READY_SECONDS = 60.0
-_BARE = "inactive"
+BARE = "inactive"
+"""The state of an engine that is in no swarm."""
 _JOINING = ("pending", "active")
 # A swarm, or plugins, beside which stand the folders storage and tmp.
 _HAS_MUCH = r"""
@@ -65,18 +66,26 @@ def form(nodes: Mapping[str, Node], topology: Topology) -> None:
 
     def join(service: Service) -> None:
         api = nodes[service.name].api
-        if api.info()["Swarm"]["LocalNodeState"] == _BARE:
+        if api.info()["Swarm"]["LocalNodeState"] == BARE:
             token = tokens.result()[service.role.capitalize()]
-            try:
-                api.join_swarm([f"{first.address}:{_PORT}"], token, advertise_addr=service.address)
-            except APIError:
-                # After 20 s an engine gives up waiting, but not joining (swarmConnectTimeout in moby's
-                # daemon/cluster/cluster.go).
-                if api.info()["Swarm"]["LocalNodeState"] not in _JOINING:
-                    raise
+            join_manager(api, first.address, token, service.address)
 
     in_parallel(bring_in, services)
     _wait_ready(nodes[first.name], len(services))  # now, because a node that cannot join tells why
+
+
+def join_manager(api: docker.APIClient, manager: str, token: str, address: str) -> None:
+    """Join a bare engine to the swarm of the manager at the address `manager`, as the node at `address`.
+
+    On a slow computer it may go on joining after this. Raises APIError if it doesn't.
+    """
+    try:
+        api.join_swarm([f"{manager}:{_PORT}"], token, advertise_addr=address)
+    except APIError:
+        # After 20 s an engine gives up waiting, but not joining (swarmConnectTimeout in moby's
+        # daemon/cluster/cluster.go).
+        if api.info()["Swarm"]["LocalNodeState"] not in _JOINING:
+            raise
 
 
 def formed_with(swarm: Mapping[str, Any]) -> dict[str, str] | None:
@@ -102,7 +111,7 @@ def _tokens(node: Node, services: Sequence[Service]) -> dict[str, str]:
     """The swarm's join tokens by role; where the first node is a bare engine, it starts the swarm."""
     first, api = services[0], node.api
     swarm = api.info()["Swarm"]
-    if swarm["LocalNodeState"] == _BARE:
+    if swarm["LocalNodeState"] == BARE:
         _init(api, first.address, {service.name: service.role for service in services})
     elif not swarm["ControlAvailable"]:
         raise LabError(
@@ -157,7 +166,7 @@ def schedule_wipes(nodes: Collection[Node]) -> None:
 def _is_bare(node: Node) -> bool:
     """Whether a running node's engine is in no swarm, by its own word and by its disk, and has no plugins."""
     pong = node.ask("/_ping")
-    if not pong or pong[0].swarm != _BARE:
+    if not pong or pong[0].swarm != BARE:
         return False
     return node.run(_HAS_MUCH, check=False, quiet=True).exit_code != 0
 

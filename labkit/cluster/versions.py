@@ -1,6 +1,7 @@
 """Which Docker engine each node of a lab runs, and which one a node gets that doesn't exist yet."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import docker
 
@@ -18,8 +19,11 @@ Wanted = str | Mapping[str, str] | None
 
 def of_nodes(client: docker.DockerClient, lab: str) -> dict[str, str]:
     """The version that each of the lab's nodes was created with, by the label of its image."""
-    entries = provision.node_entries(client, lab)
-    return {name: entry["Labels"].get(DOCKER_LABEL, DEFAULT) for name, entry in entries.items()}
+    return {name: _version(entry) for name, entry in provision.node_entries(client, lab).items()}
+
+
+def _version(entry: Mapping[str, Any]) -> str:
+    return str(entry["Labels"].get(DOCKER_LABEL, DEFAULT))
 
 
 def known(client: docker.DockerClient, file: Topology) -> dict[str, str]:
@@ -31,11 +35,11 @@ def known(client: docker.DockerClient, file: Topology) -> dict[str, str]:
 
 def outdated(client: docker.DockerClient, lab: str) -> list[str]:
     """The nodes that run another image than the one that their engine's folder makes now."""
-    entries = provision.node_entries(client, lab)
     found = []
-    for name, version in of_nodes(client, lab).items():
-        tag = builder.installed_tag(client, ENGINES[version].name) if version in ENGINES else None
-        if entries[name]["ImageID"] != (client.images.get(tag).id if tag else None):
+    for name, entry in provision.node_entries(client, lab).items():
+        engine = ENGINES.get(_version(entry))
+        tag = builder.installed_tag(client, engine.name) if engine else None
+        if entry["ImageID"] != (client.images.get(tag).id if tag else None):
             found.append(name)
     return found
 

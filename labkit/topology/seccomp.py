@@ -17,7 +17,7 @@ _PACKAGE_PARENT = Path(__file__).parents[2]
 def with_path(option: str, folder: Path) -> str:
     """Return `option`; if it names a profile, with the absolute path. `folder` is the topology file's.
 
-    Raises ValueError if there is no such file, or if it holds no profile.
+    Raises ValueError if the file doesn't exist, or if it isn't a seccomp profile.
     """
     if not (found := _PROFILE.fullmatch(option)):
         return option

@@ -53,8 +53,8 @@ pivot_root . old
 umount --lazy /old
 exec 3<&0
 "$@" </dev/null >>/engine/dockerd.log 2>&1 3<&- &
-read -r _ <&3 || true
-kill $! 2>/dev/null && wait $! || true
+read -r _ <&3 || true  # it fails when the test's end is closed, and that is what it waits for
+kill $! 2>/dev/null && wait $! || true  # the engine may have ended by itself, or end with an error now
 """
 
 

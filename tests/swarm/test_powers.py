@@ -165,7 +165,7 @@ def test_each_task_has_the_nodes_filter_and_its_own(lab: Lab, base_image: Callab
 
 # Reads and mounts each disk of the host, a loop device, and the kernel's log; /run is for no devices.
 OPEN_DEVICES = """
-    cd "$(mktemp -d /root/devices.XXX)"
+    cd "$(mktemp -d)"
     devices() {
         awk 'NR > 2 { print $4, "b", $1, $2 }' /proc/partitions
         printf '%s\\n' 'loop b 7 0' 'kmsg c 1 11'

@@ -179,7 +179,7 @@ class Company:
         self.change(hub, proxy, authority)
 
     def change(self, hub: str, proxy: str, authority: Path | None = None) -> None:
-        """The same with the registry that is there, unless labkit makes it anew."""
+        """The same with the registry that is there, unless labkit creates it again."""
         for name, value in (("HUB", hub), ("HUB_PROXY", proxy), ("CA_FILE", authority or "")):
             self.patch.setenv(f"LABKIT_{name}", str(value))
         self.lab.up(reporter=QUIET)
@@ -302,7 +302,7 @@ def test_a_companys_authority_is_asked_for_and_then_believed(company: Company) -
         assert "certificate" in company.wait("no .*LABKIT_CA_FILE")
         assert company.origin("nginx") == ""
         assert "LABKIT_CA_FILE" in labkit("doctor", "--lab", company.lab.name).stdout.replace("\n", " ")
-        company.change(TLS, f"http://{address}", company.authority.file)  # which makes the registry anew
+        company.change(TLS, f"http://{address}", company.authority.file)  # which creates the registry again
         assert company.wait("yes") == f"yes, through the proxy {address}"
         assert company.origin("nginx:hub") == "hub"
         assert set(proxy.requests) == {"CONNECT hub.test:5443"}

@@ -188,7 +188,7 @@ def test_reset_leaves_nothing_but_images_whatever_the_storage(
         eventually(lambda: len(node.api.containers()) >= 4, "four running containers")
         started = node.container.attrs["State"]["StartedAt"]
         lab.reset()
-        assert node.container.attrs["State"]["StartedAt"] > started  # cleaned, not made anew
+        assert node.container.attrs["State"]["StartedAt"] > started  # cleaned, not created again
         assert node.api.containers(all=True) == []
         assert node.api.volumes()["Volumes"] in (None, [])
         assert {network["Name"] for network in node.api.networks()} == {"bridge", "host", "none"}
