@@ -5,9 +5,11 @@ import os
 import signal
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from labkit import Lab
 from labkit.cli.testing import REQUIRE_ENGINE
@@ -20,6 +22,8 @@ from tests.engines import choice
 
 MADE = pytest.StashKey[list[Lab]]()
 """The labs that `new_lab` has made for a test."""
+
+CHAPTERS = "tests/notebooks/test_notebooks.py"
 
 # Each of pytest-xdist's workers has one of its own.
 SHARED = os.environ.get("LABKIT_TEST_LAB", "labkit-test") + os.environ.get("PYTEST_XDIST_WORKER", "")
@@ -43,11 +47,22 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests of one file run in one worker, because they share labs and browsers; chapters need not."""
     choice.skip(config, items)
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
+class ByFile(LoadScopeScheduling):
+    """Runs the tests of one file in one worker, because they share labs and browsers; chapters' need not.
+
+    Not with `--dist loadgroup`, whose marks have no effect with pytest 9.2: pytest-xdist issue 1386.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return nodeid if file == CHAPTERS else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

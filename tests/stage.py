@@ -29,7 +29,9 @@ class Stage(Cluster):
         super().__init__(name)
         monkeypatch.setattr(self.context, "deadline", lambda _: Deadline(0))
         for key, chapter in chapters.CHAPTERS.items():
-            monkeypatch.setitem(chapters.CHAPTERS, key, replace(chapter, prepare=lambda lab: lab.snapshot()))
+            monkeypatch.setitem(
+                chapters.CHAPTERS, key, replace(chapter, prepare=lambda lab: lab.snapshot(), images=())
+            )
         for key, scenario in SCENARIOS.items():
             played = replace(scenario, breaks=lambda *_: None, points=self._points)
             monkeypatch.setitem(SCENARIOS, key, played)

@@ -39,7 +39,7 @@ _CORE = ("tests/swarm", "tests/engines")  # the folders that have core tests
 _ABOUT_NODES = "tests/engines/test_nodes.py"
 
 # Tests mostly wait for a swarm. tests/conftest.py says which stay together; the short files stay last.
-_SIDE_BY_SIDE = ("--numprocesses", "3", "--dist", "loadgroup", "--no-loadscope-reorder")
+_SIDE_BY_SIDE = ("--numprocesses", "3", "--dist", "loadscope", "--no-loadscope-reorder")
 
 
 @dataclass(frozen=True)

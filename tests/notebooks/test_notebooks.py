@@ -48,7 +48,7 @@ def test_there_are_notebooks() -> None:
 
 @pytest.mark.parametrize(
     "notebook",
-    [pytest.param(path, marks=pytest.mark.xdist_group(path.stem), id=path.stem) for path in NOTEBOOKS],
+    [pytest.param(path, id=path.stem) for path in NOTEBOOKS],
 )
 def test_runs_says_what_was_committed_and_takes_solutions_alone(notebook: Path, tmp_path: Path) -> None:
     """With cells put in before each solution, which itself runs as it is committed.
