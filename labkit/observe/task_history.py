@@ -59,14 +59,21 @@ class TaskHistory:
         return self.phases[-1].end
 
     @property
-    def runs(self) -> list[Phase]:
-        """The times in which it ran."""
-        return [phase for phase in self.phases if phase.kind in ("running", "stopping")]
+    def serves(self) -> list[Phase]:
+        """The times in which it ran and wasn't told to stop.
+
+        A task that is shutting down gets no new requests: Swarm takes it out of load balancing first, waits,
+        and then stops it (moby: daemon/cluster/executor/container/controller.go).
+        """
+        return [phase for phase in self.phases if phase.kind == "running"]
 
 
 @dataclass(frozen=True)
 class Count:
-    """From `moment` on, so many tasks of a service ran and so many were desired."""
+    """From `moment` on, so many tasks of a service served and so many were desired.
+
+    `running` leaves out tasks that are shutting down: they run, but get no new requests.
+    """
 
     moment: float
     running: int
@@ -76,7 +83,8 @@ class Count:
 def task_histories(recording: Recording) -> list[TaskHistory]:
     """The tasks that existed during the recording, by service, slot and age.
 
-    Without those of services that were removed before: they only stop, and nobody knows their names any more.
+    Without leftovers: tasks that were already stopping when it began, and those of services that were removed
+    before, whose names nobody knows any more.
     """
     names = {service.id: service.name for frame in recording for service in frame.snapshot.services}
     turns: dict[str, list[tuple[float, str]]] = {}  # of each task: from when on it was of which kind
@@ -103,7 +111,7 @@ def task_histories(recording: Recording) -> list[TaskHistory]:
 
 
 def counts(recording: Recording) -> dict[str, list[Count]]:
-    """Of each service, how many tasks ran and how many were desired, as steps in the order of time."""
+    """Of each service, how many tasks served and how many were desired, as steps in the order of time."""
     desired: dict[str, dict[float, int]] = {}
     for _, frame in _known_frames(recording):
         for service in frame.snapshot.services:
@@ -117,7 +125,7 @@ def counts(recording: Recording) -> dict[str, list[Count]]:
     return {
         name: _steps(
             desired[name],
-            (run for history in histories if history.task.service == name for run in history.runs),
+            (run for history in histories if history.task.service == name for run in history.serves),
             recording.end,
         )
         for name in sorted(desired)
@@ -185,14 +193,16 @@ def _turn(turns: list[tuple[float, str]], moment: float, kind: str) -> None:
 
 
 def _history(task: Task, turns: list[tuple[float, str]], end: float) -> TaskHistory | None:
-    """The history of a task; None when it was over before the recording."""
+    """The history of a task; None when it was over or already stopping when the recording began."""
     phases = tuple(
         Phase(kind, start, stop)
         for (start, kind), (stop, _) in itertools.pairwise([*turns, (end, "")])
         if kind not in _OVER
     )
     last = turns[-1][1]
-    return TaskHistory(task, phases, last if last in _OVER else "") if phases else None
+    if not phases or turns[0][1] == "stopping":
+        return None
+    return TaskHistory(task, phases, last if last in _OVER else "")
 
 
 def _steps(desired: Mapping[float, int], runs: Iterable[Phase], end: float) -> list[Count]:

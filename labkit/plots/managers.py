@@ -5,15 +5,14 @@ from labkit.plots.picture import Picture
 from labkit.plots.quorum import Member, QuorumView, quorum_view
 from labkit.plots.theme import LIGHT, Theme
 from labkit.swarm.model import Snapshot
-from labkit.util.text import counted
 
 _MARGIN, _GAP, _PAD, _WIDTH = 16.0, 10.0, 9.0, 460.0  # readable beside the board too
-_CARDS, _CARD, _BAR, _VOTE = 42.0, 66.0, 152.0, 28.0  # tops and heights
+_CARDS, _CARD, _BAR, _VOTE = 42.0, 66.0, 114.0, 28.0  # tops and heights
 _NARROWEST = 112.0
 
 
 def managers(snapshot: Snapshot, *, before: Snapshot | None = None, theme: Theme = LIGHT) -> Picture:
-    """The managers, the votes that are there and that a majority needs, and what that means.
+    """Draw the managers, each one's vote below it, how many votes a majority takes, and what that means.
 
     Without a quorum nobody can tell who the managers are; `before`, a snapshot from when there was one, can.
     """
@@ -24,12 +23,12 @@ def managers(snapshot: Snapshot, *, before: Snapshot | None = None, theme: Theme
     lines = [part for line in view.meaning for part in wrap(line, width, 12, lines=3)]
     drawn = _CARDS
     if view.members:
-        drawn = _BAR + _VOTE + 22 if view.sure else _CARDS + _CARD + 20
+        drawn = _BAR + _VOTE + 34 if view.sure else _CARDS + _CARD + 20
     height = drawn + 19 * len(lines) + 12
     picture = Picture(width + 2 * _MARGIN, height, view.description, theme=theme)
     picture.write(_MARGIN, 28, view.title, size=15, bold=True)
     _draw_cards(picture, view, card)
-    _draw_votes(picture, view, width)
+    _draw_votes(picture, view, card)
     for place, line in enumerate(reversed(lines)):
         picture.write(_MARGIN, height - 16 - place * 19, line, size=12)
     return picture
@@ -76,22 +75,21 @@ def _part(member: Member, theme: Theme) -> tuple[str, str]:
 
 
 def _draw_votes(picture: Picture, view: QuorumView, width: float) -> None:
-    """The votes in a row, those that are there first, and how far a majority reaches."""
+    """Each manager's vote below its card, and below them how many are there and how many a majority takes."""
     if not view.members or not view.sure:
         return
-    theme, step = picture.theme, (width + 4) / view.voters
-    boxes = [(_MARGIN + place * step, _BAR, step - 4, _VOTE) for place in range(view.voters)]
-    picture.boxes(boxes[: view.present], fill=theme.good)
-    picture.boxes(boxes[view.present :], edge=theme.bad, width=1.5, dashed=True)
-    for place, (left, top, wide, _) in enumerate(boxes):
-        there = place < view.present
-        words, colour = ("✓ vote", theme.paper) if there else ("✗ no vote", theme.bad)
-        picture.write(left + wide / 2, top + 18, words, size=11.5, colour=colour, align="center")
-    end, above = _MARGIN + view.majority * step - 4, _BAR - 8
-    picture.line(
-        [(_MARGIN, above + 4), (_MARGIN, above), (end, above), (end, above + 4)],
-        colour=theme.muted,
-        width=1.5,
-    )
-    needed = f"{counted(view.majority, 'vote')} of {view.voters} needed"
-    picture.write(_MARGIN, above - 8, needed, size=11, colour=theme.muted)
+    theme = picture.theme
+    for place, member in enumerate(view.members):
+        box = (_MARGIN + place * (width + _GAP), _BAR, width, _VOTE)
+        if member.part == "joining":
+            words, colour = "no vote yet", theme.muted
+            picture.boxes([box], edge=theme.line, dashed=True)
+        elif member.votes:
+            words, colour = "✓ vote", theme.paper
+            picture.boxes([box], fill=theme.good)
+        else:
+            words, colour = "✗ no vote", theme.bad
+            picture.boxes([box], edge=theme.bad, width=1.5, dashed=True)
+        picture.write(box[0] + width / 2, _BAR + 18, words, size=11.5, colour=colour, align="center")
+    tone = theme.good if view.present >= view.majority else theme.bad
+    picture.write(_MARGIN, _BAR + _VOTE + 22, view.ballot, size=12, bold=True, colour=tone)

@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from labkit.observe.traffic.answers import Answer
-from labkit.plots.lettering import fit
+from labkit.plots.lettering import fit, width_of
 from labkit.plots.picture import Picture
 from labkit.plots.theme import LIGHT, Paint, Theme, node_paints
 from labkit.util.text import counted, listed, natural
 
-_WIDTH, _MARGIN, _LEFT = 780.0, 16.0, 120.0  # points
+_WIDTH, _NARROWEST, _MARGIN, _LEFT = 780.0, 420.0, 16.0, 120.0  # points; at most and at least as wide
 _LOST = 92.0  # the column of requests without an answer
-_ROW, _ROWS = 30.0, 20
+_ROW, _ROWS, _WIDEST = 30.0, 20, 110.0
 _COLUMNS = 12  # tasks; more are gathered by node
 _HEAT, _FAINTEST, _FULLEST = "#0072b2", 20, 190  # of 255: ink is readable on it all in both themes
 
@@ -32,12 +32,14 @@ def mesh(answers: Sequence[Answer], *, theme: Theme = LIGHT) -> Picture:
 
     top = 92.0
     height = top + _ROW * len(entered) + (20 * len(notes) + 14 if notes else 0) + 12
-    picture = Picture(_WIDTH, height if answers else 90, describe_mesh(answers), theme=theme)
-    title = fit(_title(answers), _WIDTH - 2 * _MARGIN, 15, bold=True)
+    room = (_WIDTH - _MARGIN - _LEFT - (_LOST if lost else 0)) / max(len(columns), 1)
+    step = min(room, _WIDEST)
+    width = _width(answers, notes, _LEFT + len(columns) * step + (_LOST if lost else 0) + _MARGIN)
+    picture = Picture(width, height if answers else 60, describe_mesh(answers), theme=theme)
+    title = fit(_title(answers), width - 2 * _MARGIN, 15, bold=True)
     picture.write(_MARGIN, 28, title, size=15, bold=True)
     if not answers:
         return picture
-    step = min((_WIDTH - _MARGIN - _LEFT - (_LOST if lost else 0)) / max(len(columns), 1), 110.0)
     _draw_heads(picture, columns, node_paints([*entered, *(node for node, _ in columns if node)]), step)
     picture.write(_MARGIN, top - 9, "entered at", size=10, colour=theme.muted)
     most = max(cells.values(), default=1)
@@ -49,15 +51,22 @@ def mesh(answers: Sequence[Answer], *, theme: Theme = LIGHT) -> Picture:
         picture.boxes(
             boxes, fill=[_heat(count, most) for count in counts], edge=theme.line, width=0.8, radius=3
         )
-        for (left, _, width, _), count in zip(boxes, counts, strict=True):
+        for (left, _, wide, _), count in zip(boxes, counts, strict=True):
             colour = theme.ink if count else theme.muted
-            picture.write(left + width / 2, y + 17, str(count), size=11, colour=colour, align="center")
+            picture.write(left + wide / 2, y + 17, str(count), size=11, colour=colour, align="center")
     if lost:
         _draw_lost(picture, [lost[node] for node in entered], _LEFT + len(columns) * step + 8, top)
     for place, words in enumerate(notes):
         y = top + _ROW * len(entered) + 18 + 20 * place
-        picture.write(_MARGIN, y, fit(words, _WIDTH - 2 * _MARGIN, 10.5), size=10.5, colour=theme.ink)
+        picture.write(_MARGIN, y, fit(words, width - 2 * _MARGIN, 10.5), size=10.5, colour=theme.ink)
     return picture
+
+
+def _width(answers: Sequence[Answer], notes: Sequence[str], table: float) -> float:
+    """As wide as the table and the words need, so that no half of the picture is blank."""
+    title = width_of(_title(answers), 15, bold=True)
+    words = max([title, *(width_of(note, 10.5) for note in notes)])
+    return min(max(table, words * 1.03 + 2 * _MARGIN, _NARROWEST), _WIDTH)
 
 
 def describe_mesh(answers: Sequence[Answer]) -> str:
@@ -133,7 +142,9 @@ def _draw_heads(
         places = [place for place, column in enumerate(columns) if column[0] == node]
         left, width = _LEFT + places[0] * step, len(places) * step - 4
         if node:
-            picture.boxes([(left, 66, width, 4)], fill=paints[node].fill, radius=2)
+            picture.boxes(
+                [(left, 66, width, 5)], fill=paints[node].fill, edge=theme.muted, width=0.6, radius=2
+            )
         name = fit(node or "unknown node", width, 11, bold=True)
         picture.write(left + width / 2, 60, name, size=11, bold=True, align="center")
     for place, (_, task) in enumerate(columns):

@@ -1,13 +1,14 @@
 """The plot `placement`: which task is on which node, which wait for one, and what has failed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from labkit.plots.arrangement import LOST, Arrangement, Column, Entry, Waiting, arrange
+from labkit.plots.groups import Group, describe_group, grouped
 from labkit.plots.lettering import fit, width_of
 from labkit.plots.picture import Box, Picture
 from labkit.plots.placement_text import NOTES, narrate, title
-from labkit.plots.theme import LIGHT, Paint, Theme, paints_of
+from labkit.plots.theme import LIGHT, Paint, Theme, node_paints, paints_of
 from labkit.plots.tiles import draw_tiles
 from labkit.swarm.model import Snapshot
 from labkit.swarm.reasons import label_of_update
@@ -18,26 +19,39 @@ _WIDTH = 660.0
 _NARROWEST, _WIDEST = 136.0, 240.0
 _TITLE, _ENTRY, _HEAD, _STEP, _TILE, _FAILURE = 42.0, 40.0, 68.0, 29.0, 24.0, 32.0  # heights
 _ENTRY_WIDTH = 150.0
+_GROUP, _NOBODY = 26.0, 4.0  # heights: of a group's name, and of the line that says that no task waits
 _ROWS_AT_ONCE = 4  # columns grow by so many tiles: a live picture must not jump with each task
 _MOST_ENTRY_ROWS, _MOST_FAILURES, _MOST_WAITING, _MOST_LABELS = 3, 3, 4, 3
 
 
-def placement(snapshot: Snapshot, *, theme: Theme = LIGHT, width: float = _WIDTH) -> Picture:
+def placement(
+    snapshot: Snapshot,
+    *,
+    by: str = "",
+    theme: Theme = LIGHT,
+    width: float = _WIDTH,
+    steady: bool = False,
+) -> Picture:
     """Nodes as columns, tasks as boxes in their service's colour; below, the tasks that wait for a node.
 
     A box that is not filled tells the state of a task that does not just run. While a service runs several
     images, boxes tell theirs, the one that is asked for on a plate. `width` in points is that of all columns
-    together, as long as none gets too narrow or too wide by it.
+    together, as long as none gets too narrow or too wide by it. `by` is a node label, such as `zone`: nodes
+    with the same value of it stand together in a frame. `steady` keeps room for tasks that wait, so that a
+    live picture doesn't jump when one does.
     """
-    plan = arrange(snapshot)
-    layout = _Layout.of(plan, width)
-    picture = Picture(layout.width, layout.height, narrate(snapshot.quorum, plan), theme=theme)
+    plan, groups = grouped(arrange(snapshot), snapshot, by)
+    layout = _Layout.of(plan, width, above=_GROUP if groups else 0.0, steady=steady)
+    words = "\n".join([narrate(snapshot.quorum, plan), *map(describe_group, groups)])
+    picture = Picture(layout.width, layout.height, words, theme=theme)
     paints = paints_of(snapshot)
-    picture.write(_MARGIN, 28, title(snapshot.quorum, plan), size=15, bold=True)
+    heading = fit(title(snapshot.quorum, plan), layout.inner, 15, bold=True)
+    picture.write(_MARGIN, 28, heading, size=15, bold=True)
     picture.write(
         _MARGIN, 50, fit(NOTES.get(snapshot.quorum, ""), layout.inner, 11.5), size=11.5, colour=theme.muted
     )
     _draw_services(picture, layout, plan.services, paints)
+    _draw_groups(picture, layout, groups)
     _draw_panels(picture, layout, plan)
     for place, column in enumerate(plan.columns):
         _draw_head(picture, layout.left(place), layout, column)
@@ -56,9 +70,10 @@ def placement(snapshot: Snapshot, *, theme: Theme = LIGHT, width: float = _WIDTH
     return picture
 
 
-def describe_placement(snapshot: Snapshot) -> str:
+def describe_placement(snapshot: Snapshot, *, by: str = "") -> str:
     """What `placement` shows, in words; the first sentence tells whether all tasks run."""
-    return narrate(snapshot.quorum, arrange(snapshot))
+    plan, groups = grouped(arrange(snapshot), snapshot, by)
+    return "\n".join([narrate(snapshot.quorum, plan), *map(describe_group, groups)])
 
 
 @dataclass(frozen=True)
@@ -74,20 +89,20 @@ class _Layout:
     height: float
 
     @classmethod
-    def of(cls, plan: Arrangement, width: float) -> "_Layout":
+    def of(cls, plan: Arrangement, width: float, *, above: float, steady: bool) -> "_Layout":
         columns = max(len(plan.columns), 1)
         column = min(max((width + _GAP) / columns - _GAP, _NARROWEST), _WIDEST)
         inner = max(columns * (column + _GAP) - _GAP, width)
         entries = int((inner + _GAP) // (_ENTRY_WIDTH + _GAP))
-        board = _TITLE + min(max(-(-len(plan.services) // entries), 1), _MOST_ENTRY_ROWS) * _ENTRY + 4
+        board = _TITLE + min(max(-(-len(plan.services) // entries), 1), _MOST_ENTRY_ROWS) * _ENTRY + 4 + above
         rows = max((len(each.tiles) for each in plan.columns), default=0)
         rows = max(-(-rows // _ROWS_AT_ONCE), 1) * _ROWS_AT_ONCE
         failures = min(max((len(each.failures) for each in plan.columns), default=0), _MOST_FAILURES)
         if not plan.columns:
             return cls(columns, column, inner, entries, board, board, board)
         tray = board + _HEAD + rows * _STEP + failures * _FAILURE + _PAD + _GAP
-        waiting = min(max(len(plan.waiting), 1), _MOST_WAITING) if plan.services else 0
-        height = tray + (26 + waiting * _STEP if waiting else 0) + 14
+        waiting = min(max(len(plan.waiting), int(steady)), _MOST_WAITING) if plan.services else 0
+        height = tray + (26 + waiting * _STEP if waiting else _NOBODY if plan.services else 0) + 14
         return cls(columns, column, inner, entries, board, tray, height)
 
     @property
@@ -133,8 +148,26 @@ def _draw_services(
         picture.write(left, top + 14, fit(more, step - _GAP, 11), size=11, colour=picture.theme.muted)
 
 
+def _draw_groups(picture: Picture, layout: _Layout, groups: Sequence[Group]) -> None:
+    """A frame around the columns of each group, with the label's value in its upper edge."""
+    theme, place = picture.theme, 0
+    height = layout.tray - _GAP - layout.board
+    for group in groups:
+        left, count = layout.left(place), len(group.nodes)
+        width = count * (layout.column + _GAP) - _GAP
+        picture.boxes(
+            [(left - 4, layout.board - _GROUP + 4, width + 8, height + _GROUP)],
+            edge=theme.muted,
+            width=1.2,
+            radius=8,
+        )
+        name = fit(group.title, width - 12, 11.5, bold=True)
+        picture.write(left + 6, layout.board - 7, name, size=11.5, bold=True)
+        place += count
+
+
 def _draw_panels(picture: Picture, layout: _Layout, plan: Arrangement) -> None:
-    """The grounds of the columns; without a fill for a node that takes no part."""
+    """The grounds of the columns with their nodes' colors; without a fill for a node that takes no part."""
     theme, height = picture.theme, layout.tray - _GAP - layout.board
     panels = [
         (_away(column), (layout.left(place), layout.board, layout.column, height))
@@ -142,6 +175,10 @@ def _draw_panels(picture: Picture, layout: _Layout, plan: Arrangement) -> None:
     ]
     picture.boxes([box for away, box in panels if not away], fill=theme.panel, edge=theme.panel, radius=8)
     picture.boxes([box for away, box in panels if away], edge=theme.line, radius=8, dashed=True)
+    colors = node_paints(column.name for column in plan.columns)
+    bars = [(box[0] + 8, box[1], box[2] - 16, 4.0) for _, box in panels]
+    fills = [colors[column.name].fill for column in plan.columns]
+    picture.boxes(bars, fill=fills, edge=theme.muted, width=0.6, radius=2)
 
 
 def _draw_head(picture: Picture, left: float, layout: _Layout, column: Column) -> None:
@@ -230,11 +267,10 @@ def _draw_tray(
 ) -> None:
     theme, top = picture.theme, layout.tray
     height = layout.height - top - 14
-    picture.boxes([(_MARGIN, top, layout.inner, height)], edge=theme.line, radius=8)
     if not waiting:
-        middle = top + height / 2 + 4
-        picture.write(_MARGIN + _PAD, middle, "No task waits for a node", size=11, colour=theme.muted)
+        picture.write(_MARGIN, top + 7, "No task waits for a node", size=10, colour=theme.muted)
         return
+    picture.boxes([(_MARGIN, top, layout.inner, height)], edge=theme.line, radius=8)
     tasks = counted(sum(len(row.labels) for row in waiting), "task")
     picture.write(
         _MARGIN + _PAD, top + 18, f"{tasks} waiting for a node", size=11, bold=True, colour=theme.warn

@@ -19,6 +19,17 @@ def title(quorum: bool | None, plan: Arrangement) -> str:
     if not plan.services:
         members = sum(bool(column.status) for column in plan.columns)  # of the swarm
         return f"{counted(members, 'node')}, no services yet"
+    return f"{_headline(plan)}{_stopping(plan)}"
+
+
+def _stopping(plan: Arrangement) -> str:
+    """How many tasks are shutting down: they're drawn, but don't count as running."""
+    count = sum(tile.count for column in plan.columns for tile in column.tiles if tile.state == "stopping")
+    return f"; {counted(count, 'old task')} {'is' if count == 1 else 'are'} stopping" if count else ""
+
+
+def _headline(plan: Arrangement) -> str:
+    """How many of the tasks run."""
     wanted = sum(entry.wanted for entry in plan.services)
     running = sum(min(entry.running, entry.wanted) for entry in plan.services)  # an update may run more
     nodes = counted(sum(any(not tile.state for tile in column.tiles) for column in plan.columns), "node")

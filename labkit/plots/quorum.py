@@ -65,6 +65,11 @@ class QuorumView:
         return f"{counted(self.voters, 'manager')}: {must}; {may_fail or 'none'} may fail."
 
     @property
+    def ballot(self) -> str:
+        """How many votes are there, and how many a majority takes: `Votes: 2 of 3. A majority is 2.`"""
+        return f"Votes: {self.present} of {self.voters}. A majority is {self.majority}."
+
+    @property
     def meaning(self) -> list[str]:
         """The rule, and what the present state means, in a sentence or two."""
         if self.quorum is None:
@@ -117,7 +122,8 @@ class QuorumView:
             return "\n".join([f"{self.title}.", *self.meaning])
         conclusion = f"{self.title}; {self._consequence[0].lower()}{self._consequence[1:]}"
         rest = [line for line in self.meaning if line != self._consequence]
-        return "\n".join([conclusion, *rest, *told])
+        ballot = [self.ballot] if self.sure else []
+        return "\n".join([conclusion, *rest, *ballot, *told])
 
 
 def quorum_view(snapshot: Snapshot, before: Snapshot | None = None) -> QuorumView:

@@ -1,5 +1,6 @@
 """Colours: of the page in its two themes, of services and of nodes."""
 
+import re
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -76,17 +77,18 @@ _SERVICES = (
     Paint("#f0e442", _DARK_TEXT),
     Paint("#56b4e9", _DARK_TEXT),
 )
-# Paul Tol, "muted" (technical note SRON/EPS/TN/09-002): also made for all eyes, and not the services' hues.
+# Nodes are all darker than services: no color of one family can be taken for one of the other, whatever hues
+# an eye can tell apart. The first three, of a lab's usual nodes, differ for all eyes.
 _NODES = (
-    Paint("#882255", _LIGHT_TEXT),
-    Paint("#44aa99", _DARK_TEXT),
-    Paint("#ddcc77", _DARK_TEXT),
-    Paint("#332288", _LIGHT_TEXT),
-    Paint("#cc6677", _DARK_TEXT),
-    Paint("#88ccee", _DARK_TEXT),
-    Paint("#999933", _DARK_TEXT),
-    Paint("#117733", _LIGHT_TEXT),
-    Paint("#aa4499", _LIGHT_TEXT),
+    Paint("#7a1f4f", _LIGHT_TEXT),
+    Paint("#4338a8", _LIGHT_TEXT),
+    Paint("#75650a", _LIGHT_TEXT),
+    Paint("#1f5c2e", _LIGHT_TEXT),
+    Paint("#52606d", _LIGHT_TEXT),
+    Paint("#963018", _LIGHT_TEXT),
+    Paint("#0d5c68", _LIGHT_TEXT),
+    Paint("#8a2f8f", _LIGHT_TEXT),
+    Paint("#5b3d1e", _LIGHT_TEXT),
 )
 
 
@@ -112,5 +114,24 @@ def paints_of(snapshot: Snapshot) -> dict[str, Paint]:
 
 
 def node_paints(names: Iterable[str]) -> dict[str, Paint]:
-    """The nodes' colours, by their place in the order of their names."""
-    return {name: _NODES[place % len(_NODES)] for place, name in enumerate(sorted(set(names), key=natural))}
+    """The nodes' colors: a name has the same one in every picture, unless an earlier name has taken it.
+
+    The lab's own names never take each other's up to six workers and three managers. More than nine nodes
+    share colors.
+    """
+    taken: dict[str, int] = {}
+    for name in sorted(set(names), key=natural):
+        first = _favorite(name)
+        uses = list(taken.values())
+        order = [(first + step) % len(_NODES) for step in range(len(_NODES))]
+        taken[name] = min(order, key=uses.count)
+    return {name: _NODES[place] for name, place in taken.items()}
+
+
+def _favorite(name: str) -> int:
+    """The color that a node's name asks for: workers from the front, more managers from the end."""
+    numbered = re.fullmatch(r"(manager|worker)([1-9]\d*)", name)
+    if not numbered:
+        return zlib.crc32(name.encode())
+    number = int(numbered[2])
+    return number if numbered[1] == "worker" else -(number - 1)

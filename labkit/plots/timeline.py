@@ -1,4 +1,4 @@
-"""The timeline: what each task did during a recording, how many ran, and what caused it."""
+"""The timeline: what each task did during a recording, how many served, and what caused it."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -29,6 +29,7 @@ _ROWS, _CAUSES, _STRIPS = 30, 12, 6  # more would not be readable
 _BADGE = 16.0
 _LEGEND = 400.0  # points for the nodes' names
 _KINDS = ("waiting", "preparing", "starting", "running", "stopping", "lost", "failed")
+_LEGENDS = {"stopping": "stopping: not counted"}
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,9 @@ class _Drawing:
 def timeline(recording: Recording, *, theme: Theme = LIGHT) -> Picture:
     """Draw a recording as a Gantt chart: a row for each slot, its tasks' bars in their nodes' colours.
 
-    Above it the running count of each service against the desired one, with outages in seconds; numbered
-    lines for what caused them, with a key. Beyond 30 slots, those in which something happened.
+    Above it how many tasks of each service serve against how many are desired, with outages in seconds. A
+    task that is shutting down doesn't count: it gets no new requests. Numbered lines stand for what caused
+    them, with a key. Beyond 30 slots, those in which something happened.
     """
     histories = task_histories(recording)
     if not histories:
@@ -120,7 +122,8 @@ def _draw_title(drawing: _Drawing, histories: Sequence[TaskHistory]) -> None:
     x = start = _WIDTH - width
     for name in names:
         paint = drawing.nodes.get(name)
-        picture.boxes([(x, 17, 12, 12)], fill=paint.fill if paint else drawing.theme.muted, radius=3)
+        tone = drawing.theme.muted
+        picture.boxes([(x, 17, 12, 12)], fill=paint.fill if paint else tone, edge=tone, radius=3)
         picture.write(x + 18, 27, name, size=11)
         x += width_of(name, 11) + 34
     picture.write(16, 28, fit(title_of(drawing.recording), start - 32, 15, bold=True), size=15, bold=True)
@@ -225,7 +228,7 @@ def _draw_strip(
     picture.write(
         _LEFT - 14,
         top + _HEAD + 24,
-        f"{last.running} of {last.desired} run",
+        f"{last.running} of {last.desired} serve",
         size=9.5,
         colour=theme.muted,
         align="right",
@@ -283,5 +286,6 @@ def _draw_legend(drawing: _Drawing, histories: Sequence[TaskHistory], y: float) 
             draw_failure(picture, x + 12, y - 4)
         else:
             draw_phase(picture, kind, (x, y - 10, 24, 12), Paint(theme.muted, theme.paper))
-        picture.write(x + 30, y, kind, size=10, colour=theme.muted)
-        x += 30 + width_of(kind, 10) + 16
+        words = _LEGENDS.get(kind, kind)
+        picture.write(x + 30, y, words, size=10, colour=theme.muted)
+        x += 30 + width_of(words, 10) + 16

@@ -64,7 +64,7 @@ def title_of(recording: Recording) -> str:
         if first.running != last.running:
             return f"{service} went from {first.running} to {counted(last.running, 'running task')}"
     if any(history.ending for history in task_histories(recording)):
-        return "Tasks were replaced, never fewer ran than desired"
+        return "Tasks were replaced, never fewer served than desired"
     return "Nothing changed: every task went on as it was"
 
 
@@ -97,7 +97,7 @@ def _short(outage: Outage) -> str:
 
 
 def _outage_sentence(outage: Outage) -> str:
-    low = f"; {outage.lowest} of {outage.desired} tasks ran in between" if outage.loss else ""
+    low = f"; {outage.lowest} of {outage.desired} tasks served in between" if outage.loss else ""
     cause = f" ({outage.cause})" if outage.cause else ""
     return f"{_short(outage)}{low}{cause}."
 
@@ -107,7 +107,7 @@ def _describe_counts(recording: Recording) -> Iterator[str]:
         running = [step.running for step in steps]
         last = steps[-1]
         span = f"{min(running)} to {max(running)}" if min(running) < max(running) else f"{running[0]}"
-        yield f"{service}: {span} tasks ran, {last.running} of {last.desired} desired at the end."
+        yield f"{service}: {span} tasks served, {last.running} of {last.desired} desired at the end."
 
 
 def _describe_causes(recording: Recording) -> Iterator[str]:

@@ -52,7 +52,7 @@ class Board:
     def paint(self, frame: Frame) -> None:
         """Show a frame: the picture where it differs from the one before, and the events."""
         if frame.snapshot != self._shown:
-            self.picture.value = plots.placement(frame.snapshot, width=_WIDTH).html()
+            self.picture.value = plots.placement(frame.snapshot, width=_WIDTH, steady=True).html()
             self._shown = frame.snapshot
         news = [event for event in frame.events if not _is_dull(event)]
         if news or not self.news.value:

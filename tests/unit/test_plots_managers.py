@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from matplotlib.text import Text
 
 from labkit.plots import DARK, LIGHT, describe_managers, managers
 from labkit.plots.theme import Theme
@@ -69,12 +70,20 @@ def test_each_manager_tells_its_part() -> None:
         "✗ unreachable",
         "✗ off",
     ]
-    assert [word for word in words if "vote" in word] == [
+    assert [word for word in words if "vote" in word.lower()] == [
         "✓ vote",
         "✓ vote",
         "✗ no vote",
-        "2 votes of 3 needed",
+        "Votes: 2 of 3. A majority is 2.",
     ]
+
+
+def test_each_vote_stands_below_its_own_manager() -> None:
+    """A dead manager's missing vote isn't another one's."""
+    picture = managers(view("unreachable", "leader", "reachable"))
+    left = {text.get_text(): text.get_position()[0] for text in picture.findobj(Text)}
+    missing = left["✗ no vote"]
+    assert left["node1"] < missing < left["node2"]
 
 
 def test_a_worker_has_no_vote() -> None:
@@ -137,6 +146,7 @@ def test_without_a_quorum_it_tells_who_must_come_back() -> None:
         " the swarm cannot be changed; tasks on nodes that are on keep running.",
         "3 managers: 2 must agree; 1 may fail.",
         "Not there: worker1 (off) and worker2 (off). 1 of them must come back.",
+        "Votes: 1 of 3. A majority is 2.",
         "manager1: on.",
         "worker1: off.",
         "worker2: off.",

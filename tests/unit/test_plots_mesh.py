@@ -86,3 +86,9 @@ def test_many_tasks_are_gathered_by_node_and_many_rows_counted() -> None:
     assert written.count("all tasks") == 10
     assert written.count("30") == 200
     assert "and 5 more nodes at which requests entered" in written
+
+
+def test_a_small_table_has_no_blank_half() -> None:
+    small = [Answer(node, *TASKS[0]) for node in NODES]
+    assert mesh(small).size[0] < 500 < mesh(CASES["many"]).size[0]
+    assert faults(mesh(small)) == []

@@ -292,7 +292,45 @@ def test_its_size_does_not_change_with_each_task() -> None:
     snapshot = recorded("three-managers")
     more = with_task(snapshot, node="worker1")
     waiting = with_task(snapshot, node="", state="pending", message="no suitable node")
-    assert placement(snapshot).size == placement(more).size == placement(waiting).size
+    sizes = {placement(each, steady=True).size for each in (snapshot, more, waiting)}
+    assert len(sizes) == 1
+
+
+def zoned() -> Snapshot:
+    """A swarm whose nodes are in two zones, but for one."""
+    snapshot = recorded("overlays")
+    zones = {"manager1": {"zone": "b"}, "worker1": {"zone": "a"}, "worker2": {}}
+    return replace(snapshot, nodes=tuple(replace(node, labels=zones[node.name]) for node in snapshot.nodes))
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
+def test_zones_look_as_before(theme: Theme, tmp_path: Path) -> None:
+    looks_as_before(placement(zoned(), by="zone", theme=theme), f"placement-zones-{theme.name}", tmp_path)
+
+
+def test_nodes_stand_in_the_frame_of_their_label() -> None:
+    picture = placement(zoned(), by="zone")
+    assert faults(picture) == []
+    words = texts(picture)
+    assert [word for word in words if "zone" in word] == ["zone = a", "zone = b", "no zone"]
+    assert [word for word in words if word in ("manager1", "worker1", "worker2")] == [
+        "worker1",
+        "manager1",
+        "worker2",
+    ]
+    assert describe_placement(zoned(), by="node.labels.zone").endswith(
+        "zone = a: worker1.\nzone = b: manager1.\nno zone: worker2."
+    )
+
+
+def test_tasks_that_are_stopping_are_not_counted_as_running() -> None:
+    snapshot = with_task(recorded("services"), node="worker1", state="running", desired_state="shutdown")
+    assert "; 1 old task is stopping" in describe_placement(snapshot).splitlines()[0]
+
+
+def test_nobody_waiting_takes_little_room() -> None:
+    assert "No task waits for a node" in texts(placement(recorded("overlays")))
+    assert placement(recorded("overlays"), steady=True).size[1] - placement(recorded("overlays")).size[1] > 40
 
 
 @pytest.mark.parametrize(

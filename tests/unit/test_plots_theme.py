@@ -1,9 +1,14 @@
 """Colours: readable in both themes, and a service's own."""
 
-import pytest
+import io
+from typing import Any
 
-from labkit.plots import DARK, LIGHT
+import pytest
+from PIL import Image
+
+from labkit.plots import DARK, LIGHT, topology
 from labkit.plots.theme import Paint, Theme, node_paints, paints_of, service_paints
+from tests.notebooks.execute import _PICTURES_AS_PNG
 from tests.recorded import recorded
 
 AA = 4.5  # Web Content Accessibility Guidelines 2.1, 1.4.3
@@ -83,3 +88,30 @@ def test_nodes_have_colours_by_their_order_as_people_count() -> None:
     more = node_paints(["worker10", "worker2", "manager1", "worker1"])
     assert {name: more[name] for name in few} == few
     assert len(set(few.values())) == 3
+
+
+def test_a_node_has_the_same_color_in_every_picture() -> None:
+    everyone = [f"manager{number}" for number in range(1, 4)] + [f"worker{number}" for number in range(1, 7)]
+    together = node_paints(everyone)
+    assert len(set(together.values())) == len(everyone)
+    for name in everyone:
+        assert node_paints([name])[name] == together[name]
+
+
+def test_nodes_are_darker_than_services() -> None:
+    """So a node's color can't be taken for a service's, with any kind of color vision."""
+    nodes = [luminance(paint.fill) for paint in node_paints(f"worker{n}" for n in range(9)).values()]
+    services = [luminance(paint.fill) for paint in service_paints(f"s{n}" for n in range(8)).values()]
+    assert max(nodes) < min(services)
+
+
+def test_committed_pictures_keep_their_colors() -> None:
+    """A palette made by clustering drifts: the same node would look different in two chapters."""
+    kernel: dict[str, Any] = {}
+    exec(_PICTURES_AS_PNG.partition("get_ipython")[0], kernel)
+    snapshot = recorded("overlays")
+    data, _ = kernel["_as_png"](topology(snapshot))
+    image = Image.open(io.BytesIO(data["image/png"])).convert("RGB")
+    pixels = {f"#{red:02x}{green:02x}{blue:02x}" for _, (red, green, blue) in image.getcolors(1 << 24)}
+    wanted = [*paints_of(snapshot).values(), *node_paints(node.name for node in snapshot.nodes).values()]
+    assert {paint.fill for paint in wanted} <= pixels

@@ -81,7 +81,7 @@ def test_healing_is_measured_and_written() -> None:
     assert "3 of 5, healed after 21.9 s" in texts(picture)
     assert "web healed after 21.9 s" in texts(picture)
     assert describe(picture).startswith(
-        "web healed after 21.9 s; 3 of 5 tasks ran in between (node worker2 stopped)."
+        "web healed after 21.9 s; 3 of 5 tasks served in between (node worker2 stopped)."
     )
     assert "web.1: worker2 → manager1." in describe(picture)
 
@@ -90,7 +90,7 @@ def test_the_causes_have_numbers_and_a_key() -> None:
     written = texts(timeline(recording("drain")))
     assert written.count("1") >= 2  # at its line, and in the key
     assert "node worker1: availability active → drain" in written
-    assert "4 of 6 for 4.7 s" in written
+    assert "4 of 6 for 9.7 s" in written
 
 
 def test_an_update_shows_the_image_of_each_bar() -> None:
@@ -100,13 +100,13 @@ def test_an_update_shows_the_image_of_each_bar() -> None:
 
 
 def test_an_update_that_starts_first_says_that_no_task_was_missing() -> None:
-    assert "never fewer ran than desired" in describe_timeline(recording("update-start-first"))
-    assert "web: 5 to 7 tasks ran" in describe_timeline(recording("update-start-first"))
+    assert "never fewer served than desired" in describe_timeline(recording("update-start-first"))
+    assert "web: 5 to 7 tasks served" in describe_timeline(recording("update-start-first"))
 
 
 def test_each_service_has_its_rows_and_its_count() -> None:
     written = texts(timeline(two_services()))
-    assert {"shop", "web", "shop.2", "web.1", "3 of 3 run"} <= set(written)
+    assert {"shop", "web", "shop.2", "web.1", "3 of 3 serve"} <= set(written)
 
 
 def test_failures_of_a_kind_are_one_cause() -> None:

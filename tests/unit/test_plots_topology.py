@@ -100,3 +100,25 @@ def test_without_a_swarm_it_says_so() -> None:
     picture = topology(Snapshot({}))
     assert texts(picture) == ["There is no swarm yet"]
     assert describe(picture) == "There is no swarm yet."
+
+
+def test_a_network_of_six_services_is_one_bar() -> None:
+    """Two bars of one network look like two networks that can't reach each other."""
+    snapshot = enlarged(3, 12, [f"s{number}" for number in range(6)])
+    front = Network("n1", "front", "overlay", ("10.0.1.0/24",))
+    services = tuple(
+        replace(service, networks=("front",), vips={"front": f"10.0.1.{place}/24"})
+        for place, service in enumerate(snapshot.services, 2)
+    )
+    picture = topology(replace(snapshot, services=services, networks=(front,)))
+    assert texts(picture).count("front") == 1
+    assert faults(picture) == []
+
+
+def test_further_bars_of_a_network_say_so() -> None:
+    snapshot = enlarged(3, 20, [f"s{number}" for number in range(10)])
+    front = Network("n1", "front", "overlay", ("10.0.1.0/24",))
+    services = tuple(replace(service, networks=("front",)) for service in snapshot.services)
+    picture = topology(replace(snapshot, services=services, networks=(front,)))
+    assert texts(picture).count("same network as above") == 1
+    assert faults(picture) == []

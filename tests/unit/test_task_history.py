@@ -175,3 +175,15 @@ def test_of_a_removed_service_none_is_desired() -> None:
 
 def test_an_empty_recording_holds_nothing() -> None:
     assert (task_histories(Recording()), counts(Recording()), blind(Recording())) == ([], {}, [])
+
+
+def test_a_task_that_is_shutting_down_does_not_serve() -> None:
+    runs, stops = task("running"), task("running", desired="shutdown")
+    steps = counts(Recording([shot(10, runs), shot(12, stops), shot(15, stops)]))["web"]
+    assert steps == [Count(10, 1, 1), Count(12, 0, 1)]
+
+
+def test_what_was_already_stopping_before_the_recording_is_left_out() -> None:
+    left = task("running", id="t0", slot=2, desired="shutdown")
+    (history,) = task_histories(Recording([shot(10, left, task("running")), shot(12, task("running"))]))
+    assert history.task.id == "t1"

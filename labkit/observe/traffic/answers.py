@@ -10,7 +10,7 @@ WRITE_OUT = " %{exitcode} %{http_code}"  # what curl adds to each answer
 
 _LINE = re.compile(r"(?P<entered>\S+) (?P<said>.*) (?P<exit>\d+) (?P<http>\d{3})")
 _ERRORS = {  # curl's exit codes, "EXIT CODES" in its manual
-    7: "refused: nobody listens on this port of the node",
+    7: "refused: nothing listens on this port of the node",
     28: "no answer within {seconds:g} s",
     52: "the connection was closed without an answer",
     56: "the connection broke before the answer was complete",
