@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from labkit.cluster import features
 from labkit.cluster.cluster import Cluster
 from labkit.cluster.features import Support
-from labkit.course import chapters, exercises, grading
+from labkit.course import chapters, exercises, grading, predictions
 from labkit.course.exam import rounds
 from labkit.course.grading import Grade
+from labkit.course.predictions import Outcome
 from labkit.observe import watcher
 from labkit.observe.recording import Frame, Recording
 from labkit.swarm import explain
@@ -66,6 +67,10 @@ class Lab(Cluster):
         Without a name, grade the current scenario.
         """
         return exercises.check(self, exercise)
+
+    def outcome(self, prediction: str, actual: object) -> Outcome:
+        """Compare what happened with the prediction that was committed, such as `services.dip`."""
+        return predictions.outcome(self, prediction, actual)
 
     def hint(self, exercise: str) -> None:
         """Print the next hint for an exercise such as `create.1`; later hints inspect the swarm."""

@@ -31,7 +31,8 @@ class Exercise:
 
     `task` states it in one line, `why` the reason. `points` yields a verdict for each requirement, in the
     order a learner meets them; it may end early, after a failing one. All of it needs a swarm, unless
-    `without_swarm`. `solution` is shown after the last hint, when no cell of a notebook holds it.
+    `without_swarm`. `solution` is shown after the last hint, when no cell of a notebook holds it. A `drill`
+    repeats what was just shown; the others start from a situation.
     """
 
     task: str
@@ -40,6 +41,12 @@ class Exercise:
     hints: tuple[Hint, ...]
     without_swarm: bool = False
     solution: str = ""
+    drill: bool = False
+
+    @property
+    def label(self) -> str:
+        """What learners see this kind of exercise called."""
+        return "Drill" if self.drill else "Exercise"
 
     def grade(self, inspector: Inspector) -> tuple[Verdict, ...]:
         """The verdicts of one inspection. What cannot be asked because a node is off is a failing verdict."""

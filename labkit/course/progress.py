@@ -18,7 +18,7 @@ from labkit.course import ALIASES
 from labkit.util import command_hint
 from labkit.util.errors import LabError, redact
 
-Kind = Literal["chapter", "exercise", "hint", "solution", "quiz", "scenario", "exam"]
+Kind = Literal["chapter", "exercise", "hint", "solution", "quiz", "prediction", "outcome", "scenario", "exam"]
 
 _BUSY_SECONDS = 10.0
 _FORMAT = 1  # of exported files
@@ -81,8 +81,13 @@ _DETAILS: Mapping[str, Callable[[Any], bool]] = {
     "exam": lambda value: isinstance(value, bool),
     "minutes": _is_number,
     "scenarios": _is_list,
+    "answer": lambda value: isinstance(value, str),
 }
-_NEEDED = {"scenario": ("seed", "facts", "there", "exam"), "start": ("minutes", "seed", "scenarios")}
+_NEEDED = {
+    "prediction": ("answer",),
+    "scenario": ("seed", "facts", "there", "exam"),
+    "start": ("minutes", "seed", "scenarios"),
+}
 
 
 def file() -> Path:

@@ -12,19 +12,29 @@ _FOLDER = Path(__file__).parent / "quizzes"
 
 @dataclass(frozen=True)
 class Question:
-    """A question with its choices; `answer` is the index of the right choice, `why` explains it."""
+    """A question with its choices; `answer` is the index of the right choice, `why` explains it.
+
+    `output` is what a command printed, where the question asks to read it.
+    """
 
     ask: str
     choices: tuple[str, ...]
     answer: int
     why: str
+    output: str = ""
 
 
 def load(chapter: str) -> tuple[Question, ...]:
     """The questions of a chapter's key, such as `create`. Raises LabError with the closest known key."""
     path = pick("quiz", chapter, {path.stem: path for path in sorted(_FOLDER.glob("*.toml"))})
     return tuple(
-        Question(entry["ask"], tuple(entry["choices"]), entry["answer"] - 1, entry["why"])
+        Question(
+            entry["ask"],
+            tuple(entry["choices"]),
+            entry["answer"] - 1,
+            entry["why"],
+            entry.get("output", "").strip("\n"),
+        )
         for entry in tomllib.loads(path.read_text(encoding="utf-8"))["question"]
     )
 

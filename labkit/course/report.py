@@ -3,10 +3,12 @@
 import html
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from labkit.course import chapters, exam_state, exercises, progress, quiz
 from labkit.course.exam import registry
+from labkit.course.progress import Kind, Record
 from labkit.swarm.model import Json
 from labkit.util.console import table
 from labkit.util.text import counted
@@ -29,10 +31,11 @@ _HIDDEN = "hidden during an exam"
 
 
 def summary() -> dict[str, Any]:
-    """`chapters`: each with `name`, `begun` (times), `exercises` and `quiz`; `exams`.
+    """`chapters`: each with `name`, `begun` (times), `exercises`, `quiz`, and `predictions`; `exams`.
 
     An exercise has `name`, `task`, `solved` (seconds of the epoch, or null), `tries`, `hints` (given),
-    `solution` (whether it was run). A quiz has `right` and `answered` by the last answers, and `questions`.
+    `solution` (whether it was run). A quiz has `right` and `answered` by the last answers, and `questions`;
+    predictions have `made` and `right`, by the last time that each came out.
     An exam has `started` (seconds of the epoch), `minutes`, `seed`, `scenarios` (each with `name`, and
     `solved`, null where it was not graded), `score` (how many were solved in time) and `over`. While an exam
     runs, the names of scenarios that it has not graded are null.
@@ -40,7 +43,6 @@ def summary() -> dict[str, Any]:
     entries = progress.records()
     count = Counter((entry.kind, entry.name) for entry in entries)
     solved = progress.solved()
-    answers = {entry.name: entry.ok for entry in entries if entry.kind == "quiz"}
     exams, now = exam_state.exams(), time.time()
     hidden = {name for exam in exams if not exam.over(now) for name in registry.hidden(exam)}
 
@@ -57,17 +59,14 @@ def summary() -> dict[str, Any]:
             "solution": count["solution", name] > 0,
         }
 
-    def of_quiz(key: str) -> dict[str, int]:
-        given = [ok for name, ok in answers.items() if name.partition(".")[0] == key]
-        return {"right": sum(given), "answered": len(given), "questions": len(quiz.load(key))}
-
     return {
         "chapters": [
             {
                 "name": name,
                 "begun": count["chapter", name],
                 "exercises": [exercise(task, asked) for task, asked in exercises.tasks(chapter.key).items()],
-                "quiz": of_quiz(chapter.key),
+                "quiz": _quiz(entries, chapter.key),
+                "predictions": _predictions(entries, chapter.key),
             }
             for name, chapter in chapters.CHAPTERS.items()
         ],
@@ -88,6 +87,22 @@ def summary() -> dict[str, Any]:
     }
 
 
+def _quiz(entries: Sequence[Record], key: str) -> dict[str, int]:
+    given = _last(entries, "quiz", key)
+    return {"right": sum(given), "answered": len(given), "questions": len(quiz.load(key))}
+
+
+def _predictions(entries: Sequence[Record], key: str) -> dict[str, int]:
+    made = _last(entries, "outcome", key)
+    return {"made": len(made), "right": sum(made)}
+
+
+def _last(entries: Sequence[Record], kind: Kind, key: str) -> list[bool]:
+    """Whether each thing of this kind in a chapter was right the last time."""
+    last = {entry.name: entry.ok for entry in entries if entry.kind == kind}
+    return [ok for name, ok in last.items() if name.partition(".")[0] == key]
+
+
 def render(found: Json) -> str:
     """A `summary` as tables for a terminal."""
     rows = [
@@ -95,11 +110,12 @@ def render(found: Json) -> str:
             chapter["name"],
             f"{sum(1 for entry in chapter['exercises'] if entry['solved'])} of {len(chapter['exercises'])}",
             f"{chapter['quiz']['right']} of {chapter['quiz']['questions']}",
+            f"{chapter['predictions']['right']} of {chapter['predictions']['made']}",
             " ".join(_mark(entry) for entry in chapter["exercises"]),
         )
         for chapter in found["chapters"]
     ]
-    text = table(rows, ("CHAPTER", "EXERCISES", "QUIZ", ""))
+    text = table(rows, ("CHAPTER", "EXERCISES", "QUIZ", "PREDICTIONS", ""))
     text += "\n\n✓ solved   ◐ solved after its solution was run   · not yet"
     if found["exams"]:
         text += "\n\n" + table([_row(exam) for exam in found["exams"]], _EXAM)
@@ -115,7 +131,7 @@ def tables(found: Json) -> str:
     """A `summary` as HTML, for a page or a widget."""
     parts = []
     for chapter in found["chapters"]:
-        answers = chapter["quiz"]
+        answers, foreseen = chapter["quiz"], chapter["predictions"]
         rows = "".join(
             f"<tr><td>{_mark(entry)} {_when(entry)}</td><td>{html.escape(entry['name'] or _HIDDEN)}</td>"
             f"<td>{html.escape(entry['task'])}</td><td>{_effort(entry)}</td></tr>"
@@ -124,7 +140,8 @@ def tables(found: Json) -> str:
         parts.append(
             f"<h2>{html.escape(chapter['name'])}</h2>"
             f"<p>Quiz: {answers['right']} of {answers['questions']} right, "
-            f"{answers['answered']} answered.</p>"
+            f"{answers['answered']} answered. "
+            f"Predictions: {foreseen['right']} of {foreseen['made']} right.</p>"
             "<table><thead><tr><th>State</th><th>Exercise</th><th>Task</th><th>Effort</th></tr></thead>"
             f"<tbody>{rows}</tbody></table>"
         )

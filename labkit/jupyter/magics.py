@@ -4,6 +4,7 @@ With `--unless EXERCISE` it holds a solution: it runs only while the exercise is
 """
 
 import argparse
+import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +24,8 @@ from labkit.util.errors import CommandInterrupted, CommandTimedOut, LabError, Wo
 from labkit.widgets import Begin
 from labkit.widgets.notebook import notebook_lab
 
+_PROGRESS = re.compile(r"overall progress: |\d+/\d+: |verify: ")
+_PROGRESS_BEGINS = re.compile(r"o(v|$)|v(e|$)|\d+(/|$)")
 _LOOK_SECONDS = 3.0  # a node that doesn't answer may be what a command waits for
 
 
@@ -59,7 +62,7 @@ class OnMagics(Magics):
                 return
             progress.of(lab).note("solution", arguments.unless)
         nodes = [lab.node(name) for name in arguments.nodes]
-        sink = write_through if len(nodes) == 1 else _Prefixed(max(len(node.name) for node in nodes))
+        sink = _Plain() if len(nodes) == 1 else _Prefixed(max(len(node.name) for node in nodes))
         try:
             results = run_on(
                 nodes,
@@ -75,13 +78,12 @@ class OnMagics(Magics):
         except KeyboardInterrupt:
             names = ", ".join(arguments.nodes)
             raise CommandInterrupted(f"interrupted; the command was stopped on {names} too") from None
-        if isinstance(sink, _Prefixed):
-            sink.finish()
+        sink.finish()
         for result in results:
             print(_status_line(result))
         for result in results:
             if result.exit_code:
-                raise failure(result)
+                raise failure(result, shown=True)
 
 
 def register(shell: Any) -> None:
@@ -109,6 +111,35 @@ def _say(lines: Sequence[str]) -> bool:
     for line in lines:
         print(f"… {line}", file=sys.stderr, flush=True)
     return bool(lines)
+
+
+class _Plain:
+    """Prints a node's output as it comes, but each line of Docker's progress only once.
+
+    Without a terminal to draw on, `docker service create` repeats these lines several times per second.
+    """
+
+    def __init__(self) -> None:
+        self._left: dict[str, str] = {}
+        self._seen: set[str] = set()
+
+    def __call__(self, node: str, stream: str, text: str) -> None:
+        *lines, rest = (self._left.get(stream, "") + text).split("\n")
+        new = "".join(f"{line}\n" for line in lines if self._is_new(line))
+        held = rest if _PROGRESS_BEGINS.match(rest) else ""  # it may be a line that was there
+        self._left[stream] = held
+        write_through(node, stream, new + rest.removeprefix(held))
+
+    def finish(self) -> None:
+        for stream, rest in self._left.items():
+            write_through("", stream, rest)
+
+    def _is_new(self, line: str) -> bool:
+        if _PROGRESS.match(line) is None:
+            return True
+        new = line not in self._seen
+        self._seen.add(line)
+        return new
 
 
 class _Prefixed:

@@ -258,13 +258,16 @@ def _stopped(running: Sequence[_Running]) -> CommandInterrupted:
     return CommandInterrupted(f"stopped, on {', '.join(run.node.name for run in running)} too")
 
 
-def failure(result: Result) -> CommandFailed:
-    """The error for a command that exited with a code other than 0."""
+def failure(result: Result, shown: bool = False) -> CommandFailed:
+    """The error for a command that exited with a code other than 0.
+
+    Its evidence is what the command printed to stderr, unless that is `shown` already.
+    """
     lines = result.stderr.strip().splitlines()[-10:]
     return CommandFailed(
         f"on {result.node}, `{_short(result.command)}` exited {result.exit_code}",
         exit_code=result.exit_code,
-        evidence=lines or ["it printed no error message"],
+        evidence=[] if lines and shown else lines or ["it printed no error message"],
         next_step=advice.for_output(result.stderr),
     )
 

@@ -22,6 +22,8 @@ _TOOLTIPS = (
 class Availability(Panel):
     """Runs `docker node update --availability …` when a toggle is clicked; toggles are as the swarm is."""
 
+    offers = "three buttons for each node, which run `docker node update --availability`"
+
     def __init__(self, lab: Cluster) -> None:
         self._actual: dict[str, str] = {}  # of the swarm
         self.toggles: dict[str, ipywidgets.ToggleButtons] = {}

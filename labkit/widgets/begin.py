@@ -13,6 +13,7 @@ from labkit.widgets.panel import Panel, on_click
 class Begin(Panel):
     """Offers to remove everything and begin; calls `begin` when it is clicked."""
 
+    offers = "a button that removes everything and begins"
     follows = False
 
     def __init__(self, lab: Cluster, begin: Callable[[], object]) -> None:

@@ -13,6 +13,7 @@ class Command(Panel):
     Raises NoSuchNode, LabNotRunning.
     """
 
+    offers = "a field and a button that run this command"
     follows = False
 
     def __init__(

@@ -19,6 +19,8 @@ from labkit.widgets.runner import Work
 class Exam(Panel):
     """Shows the story of the scenario that runs and, at each change of the swarm, the time left."""
 
+    offers = "the current story and the time left"
+
     def __init__(self, lab: Cluster, *, minutes: float = 60, count: int = 5) -> None:
         wide = {"description_width": "6em"}
         self.minutes = ipywidgets.BoundedFloatText(minutes, min=1, max=600, description="minutes", style=wide)

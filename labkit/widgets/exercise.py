@@ -16,13 +16,16 @@ from labkit.widgets.panel import Panel, on_click
 class Exercise(Panel):
     """Shows point by point how far an exercise such as `create.1` is, and records when it is solved."""
 
+    offers = "how far you are, and hints"
+
     def __init__(self, lab: Cluster, name: str) -> None:
         self.name = name
         self.grade: Grade | None = None
         self._recorded = False
         self.points, self.hints = ipywidgets.HTML(), ipywidgets.HTML()
         self.hint = on_click(ipywidgets.Button(description="Hint", icon="lightbulb-o"), self._hint)
-        title = f"Exercise {name}: {exercises.find(lab, name).task}"
+        found = exercises.find(lab, name)
+        title = f"{found.label} {name}: {found.task}"
         super().__init__(lab, title, [self.points, self.hint, self.hints])
 
     @property

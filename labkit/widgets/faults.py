@@ -21,6 +21,8 @@ _OUTSIDE = "engine's machine"
 class Faults(Panel):
     """Stops, kills, pauses or cuts off a node, and brings it back. `lab.reset()` brings all back too."""
 
+    offers = "buttons that stop, kill, pause, or cut off a node, and bring it back"
+
     def __init__(self, lab: Cluster) -> None:
         names = list(lab.nodes)
         self.states: dict[str, FaultState | None] = dict.fromkeys(names)

@@ -35,6 +35,9 @@ STYLE = """<style>
 .labkit-output pre { flex: none; overflow: visible; margin: 0; padding: 6px 10px; line-height: 1.4;
     white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; background: none;
     color: var(--jp-content-font-color1); }
+.labkit-example pre { margin: 4px 0; padding: 6px 10px; line-height: 1.4; overflow-x: auto; white-space: pre;
+    font-family: var(--jp-code-font-family); font-size: var(--jp-code-font-size);
+    background: var(--jp-layout-color2); color: var(--jp-content-font-color1); }
 .labkit-code textarea { font-family: var(--jp-code-font-family); }
 .widget-toggle-button i { margin-left: 6px; }
 .labkit-links { display: flex; flex-flow: row wrap; gap: 6px; align-items: center; line-height: 2; }
@@ -117,6 +120,11 @@ def output(text: str, dropped: int = 0) -> str:
         '<div class="labkit-output" tabindex="0" role="log" aria-label="output">'
         f"<pre>{escape(said + plain(text))}</pre></div>"
     )
+
+
+def example(text: str) -> str:
+    """What a command printed, all of it, to be read; empty for none."""
+    return f'<div class="labkit-example"><pre>{escape(text)}</pre></div>' if text else ""
 
 
 def error(problem: BaseException) -> str:

@@ -16,6 +16,7 @@ from labkit.swarm.model import Snapshot
 from labkit.transport.commands import DEFAULT_TIMEOUT, CancelToken, Result, Sink, run_on
 from labkit.util.errors import LabError
 from labkit.widgets import page
+from labkit.widgets.described import Described
 from labkit.widgets.runner import Runner, Work
 
 T = TypeVar("T")
@@ -24,7 +25,7 @@ _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 3.0  # managers that look for a leader do not answer; what is known by then is shown
 
 
-class Panel(ipywidgets.VBox):
+class Panel(Described, ipywidgets.VBox):
     """Base of the widgets. A subclass makes its controls and says in `reflect` how they show the swarm.
 
     While a command runs the controls are disabled. When no page shows the widget any more, its command is
@@ -32,6 +33,8 @@ class Panel(ipywidgets.VBox):
     """
 
     follows: ClassVar[bool] = True
+    offers: ClassVar[str] = "a panel with buttons"
+    """What it shows in JupyterLab, for readers without it."""
 
     def __init__(self, lab: Cluster, title: str, controls: Sequence[ipywidgets.Widget] = ()) -> None:
         self.lab = lab
@@ -53,7 +56,7 @@ class Panel(ipywidgets.VBox):
             self._take(lab.snapshot(timeout=_LOOK_SECONDS))
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self.title}>"
+        return f"{self.title}\n[In JupyterLab, this cell shows {self.offers}.]"
 
     def close(self) -> None:
         """Take the widget off every page; stop its command, follow no longer."""

@@ -23,6 +23,8 @@ class Ports(Panel):
     The links live as long as a page shows the widget.
     """
 
+    offers = "links to every published port on each node, and a button that sends requests"
+
     def __init__(self, lab: Cluster, *, requests: int = 20) -> None:
         self._forwards: dict[tuple[str, int], PortForward] = {}
         self._links = ipywidgets.HTML()

@@ -4,10 +4,11 @@ import ipywidgets
 
 from labkit.cluster.cluster import Cluster
 from labkit.course import progress, report
+from labkit.widgets.described import Described
 from labkit.widgets.notebook import notebook_lab
 
 
-class Progress(ipywidgets.HTML):
+class Progress(Described, ipywidgets.HTML):
     """Which exercises are solved, chapter by chapter, and how the quizzes went.
 
     It is updated with what is recorded through `lab`, or the notebook's.

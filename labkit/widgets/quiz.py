@@ -6,11 +6,12 @@ from labkit.cluster.cluster import Cluster
 from labkit.course import quiz
 from labkit.course.quiz import Question
 from labkit.widgets import page
+from labkit.widgets.described import Described
 from labkit.widgets.notebook import notebook_lab
 from labkit.widgets.panel import on_click
 
 
-class Quiz(ipywidgets.VBox):
+class Quiz(Described, ipywidgets.VBox):
     """The questions of a chapter such as `create`. Answers are recorded for `lab`, by default `Lab()`."""
 
     def __init__(self, chapter: str, lab: Cluster | None = None) -> None:
@@ -23,7 +24,8 @@ class Quiz(ipywidgets.VBox):
         """The questions as text, for those who read the notebook without running it."""
         lines = []
         for number, question in enumerate(self.questions, start=1):
-            lines += [f"{number}. {question.ask}", *(f"   ( ) {choice}" for choice in question.choices)]
+            lines += [f"{number}. {question.ask}", *(f"     {line}" for line in question.output.splitlines())]
+            lines += [f"   ( ) {choice}" for choice in question.choices]
         return "\n".join(lines)
 
     def _asked(self, number: int, question: Question) -> ipywidgets.VBox:
@@ -42,5 +44,5 @@ class Quiz(ipywidgets.VBox):
             answer.value = page.prose(f"{'✓ Right.' if right else '✗ Not quite.'} {question.why}")
 
         button = on_click(ipywidgets.Button(description="Answer", icon="check"), grade)
-        title = ipywidgets.HTML(page.title(f"{number}. {question.ask}"))
+        title = ipywidgets.HTML(page.title(f"{number}. {question.ask}") + page.example(question.output))
         return ipywidgets.VBox([title, choice, button, answer], layout={"padding": "4px 0 12px"})

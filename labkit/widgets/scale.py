@@ -23,6 +23,8 @@ class Scale(Panel):
     After `timeout` seconds it is stopped, and told what the tasks wait for: the order stands nevertheless.
     """
 
+    offers = "a slider that runs `docker service scale`"
+
     def __init__(self, lab: Cluster, service: str, *, maximum: int = 12, timeout: float = 60) -> None:
         self.service, self.timeout = service, timeout
         self._replicas: int | None = None  # of the swarm

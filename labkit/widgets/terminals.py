@@ -12,6 +12,7 @@ from labkit.widgets.panel import Panel
 class Terminals(Panel):
     """Opens a terminal on a node, or says how to get one elsewhere."""
 
+    offers = "buttons that open a terminal on each node"
     follows = False
 
     def __init__(self, lab: Cluster) -> None:

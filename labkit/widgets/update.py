@@ -21,6 +21,8 @@ class RollingUpdate(Panel):
     update itself goes on nevertheless.
     """
 
+    offers = "controls that run `docker service update` and `docker service rollback`"
+
     def __init__(self, lab: Cluster, service: str, *, image: str = "web:2", timeout: float = 180) -> None:
         self.service, self.timeout = service, timeout
         self._snapshot = Snapshot(engines={})
@@ -78,7 +80,7 @@ class RollingUpdate(Panel):
     def report(self, snapshot: Snapshot) -> str:
         service = snapshot.service(self.service)
         if snapshot.quorum is False:
-            return "The managers have lost their quorum, so nobody can tell."
+            return "The managers have lost their quorum, so it's unknown."
         if service is None:
             return f"There is no service {self.service} yet."
         new, wanted = rolled_out(snapshot, service)

@@ -130,14 +130,14 @@ def test_tasks_spread_leave_and_heal_before_the_learners_eyes(swarm: Lab, jupyte
 
 def test_an_exercise_is_ticked_off_as_the_learner_works(lab: Lab, jupyterlab: JupyterLab) -> None:
     begin = 'lab.begin("create-a-swarm", yes=True);'
-    notebook = jupyterlab.open_cells([SET_UP, begin, 'widgets.Exercise(lab, "create.3")'])
+    notebook = jupyterlab.open_cells([SET_UP, begin, 'widgets.Exercise(lab, "create.6")'])
     notebook.run_all()
     listed = jupyterlab.page.locator(".jupyterlab-sidecar").get_by_label("Exercises").locator("li")
-    third = listed.filter(has_text="create.3")
-    third.filter(has_text="·").wait_for()
+    ticked = listed.filter(has_text="create.6")
+    ticked.filter(has_text="·").wait_for()
     lab.node("manager1").run(
-        "docker swarm init --advertise-addr eth0; docker swarm update --cert-expiry 720h", quiet=True
+        "docker swarm init --advertise-addr eth0; docker swarm update --cert-expiry 2880h", quiet=True
     )
-    third.filter(has_text="✓").wait_for()
+    ticked.filter(has_text="✓").wait_for()
     assert listed.filter(has_text="✓").count() == 1
     jupyterlab.screenshot("board-ticks")

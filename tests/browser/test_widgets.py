@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from labkit import Lab, checks
-from tests.browser.jupyterlab import JupyterLab
+from tests.browser.jupyterlab import JupyterLab, Notebook
 from tests.helpers import eventually
 
 if TYPE_CHECKING:
@@ -142,17 +142,25 @@ def test_a_published_port_opens_in_the_browser_and_requests_are_drawn(
     keep(jupyterlab, "ports")
 
 
-@pytest.mark.usefixtures("web")
-def test_a_prediction_is_committed_before_the_command_runs(jupyterlab: JupyterLab) -> None:
-    output = show(
-        jupyterlab, 'widgets.Predict(lab, "Where do two run?", "docker service scale web=2", service="web")'
-    )
-    assert output.get_by_role("button", name="Run it").is_disabled()
-    output.get_by_label("worker2").fill("2")
-    output.get_by_role("button", name="I predict this").click()
-    output.get_by_role("button", name="Run it").click()
-    output.locator(".labkit-picture").wait_for(timeout=60_000)
+@pytest.mark.usefixtures("lab")
+def test_outputs_stay_folded_until_a_prediction_is_committed(jupyterlab: JupyterLab) -> None:
+    cells = [SETUP, 'widgets.Predict(lab, "why.two", "two", "three")', "print(1 + 1)"]
+    cells += ['lab.outcome("why.two", "two")', "print(2 + 2)"]
+    notebook = jupyterlab.open_cells(cells)
+    notebook.run_all()
+    assert hidden(notebook) == [False, False, True, True, False]
     keep(jupyterlab, "predict")
+    notebook.output(1).get_by_role("button", name="three").press("Enter")
+    see(notebook.output(1), "You predict: three")
+    assert hidden(notebook) == [False] * 5
+    assert notebook.run(3).strip() == "You predicted: three\nWhat happened: two"
+    assert hidden(notebook) == [False] * 5
+
+
+def hidden(notebook: Notebook) -> list[bool]:
+    """Whether the outputs of each cell are folded."""
+    found: list[bool] = notebook.ask("cells.map(cell => !!cell.outputHidden)")
+    return found
 
 
 def test_a_button_opens_a_terminal_on_the_node(lab: Lab, jupyterlab: JupyterLab) -> None:

@@ -15,10 +15,9 @@ from labkit.observe.recording import Frame
 from labkit.swarm.model import Port, Snapshot
 from labkit.transport.commands import CancelToken
 from labkit.util.errors import CommandInterrupted, CommandTimedOut, LabError, LabNotRunning
-from labkit.widgets import availability, panel, ports, predict, scale, terminals, update
+from labkit.widgets import availability, panel, ports, scale, terminals, update
 from labkit.widgets.faults import Faults
 from labkit.widgets.panel import Panel
-from labkit.widgets.predict import Outcome
 from tests.recorded import recorded
 
 HOSTILE = "web; rm -rf / $(id) 'x' \"y\" --detach"
@@ -83,18 +82,6 @@ def test_published_ports_are_those_of_tcp() -> None:
         ("agent", 9000),
         ("web", 8080),
     ]
-
-
-def test_placed_counts_running_tasks_on_every_node_of_the_lab() -> None:
-    snapshot = recorded("services")
-    assert predict.placed(snapshot, "web") == {"manager1": 1, "worker1": 2, "worker2": 1}
-    assert set(predict.placed(snapshot, "no-such-service").values()) == {0}
-
-
-def test_an_outcome_is_right_when_all_of_it_is() -> None:
-    snapshot = recorded("three-nodes")
-    assert Outcome({"a": 1, "b": 2}, {"b": 2, "a": 1}, snapshot).right
-    assert not Outcome({"a": 1, "b": 2}, {"a": 2, "b": 1}, snapshot).right
 
 
 def test_a_terminal_button_cannot_become_markup() -> None:

@@ -1,5 +1,5 @@
 // Swarm Lab in JupyterLab: launcher entries, elements in outputs that open a terminal on a node, tables that keep
-// their lines, and an end for boards that nobody sees.
+// their lines, outputs that stay folded until a prediction is committed, and an end for boards that nobody sees.
 //
 // A prebuilt extension written by hand: JupyterLab loads this script, then asks the container below (a webpack
 // "module federation" container: init, get) for the plugin. It takes JupyterLab's own modules from `shared`.
@@ -41,12 +41,55 @@
     document.head.append(style);
   }
 
-  function plugin({ ILauncher }, { LabIcon }) {
+  // A cell with widgets.Predict(lab, "NAME", …) asks; the cells up to the one with lab.outcome("NAME", …) answer.
+  const PREDICT = /^widgets\.Predict\(\s*lab,\s*"([^"]+)"/;
+
+  function answers(cells, asking) {
+    const name = cells[asking].model.sharedModel.getSource().match(PREDICT)?.[1];
+    const compares = new RegExp(`^lab\\.outcome\\("${name}"`, 'm');
+    const last = name ? cells.findIndex(cell => compares.test(cell.model.sharedModel.getSource())) : -1;
+    return cells.slice(asking + 1, last + 1).filter(cell => cell.model.type === 'code');
+  }
+
+  function foldUntilPredicted(tracker, actions) {
+    // The cell that asks for what `cell` answers, while nobody has committed a prediction in it.
+    const open = (notebook, cell) => {
+      const cells = [...notebook.widgets];
+      return cells.find((asking, index) =>
+        answers(cells, index).includes(cell) && !asking.node.querySelector('.labkit-committed'));
+    };
+    // Running a cell unfolds its outputs, after this signal; a failure is for everyone to see.
+    actions.executionScheduled.connect((_, { notebook, cell }) => {
+      if (open(notebook, cell)) {
+        setTimeout(() => { cell.outputHidden = true; });
+      }
+    });
+    actions.executed.connect((_, { cell, success }) => {
+      if (!success) {
+        cell.outputHidden = false;
+      }
+    });
+    document.body.addEventListener('click', event => {
+      const asked = event.target.closest('.labkit-predict button')?.closest('.labkit-predict');
+      if (!asked || asked.querySelector('input')?.value.trim() === '') {
+        return;
+      }
+      tracker.forEach(panel => {
+        const cells = [...panel.content.widgets];
+        const asking = cells.findIndex(cell => cell.node.contains(asked));
+        if (asking >= 0) {
+          answers(cells, asking).forEach(cell => { cell.outputHidden = false; });
+        }
+      });
+    });
+  }
+
+  function plugin({ ILauncher }, { LabIcon }, { INotebookTracker, NotebookActions }) {
     return {
       id: 'swarm-lab:launcher',
       autoStart: true,
-      requires: [ILauncher],
-      activate(app, launcher) {
+      requires: [ILauncher, INotebookTracker],
+      activate(app, launcher, tracker) {
         const page = JSON.parse(document.getElementById('jupyter-config-data').textContent);
         page.swarmLab.forEach((entry, rank) => {
           const command = `swarm-lab:${rank}`;
@@ -60,6 +103,7 @@
 
         tidySidecars(app.shell);
         keepLines();
+        foldUntilPredicted(tracker, NotebookActions);
 
         // <button data-swarm-lab-terminal="worker1">: JupyterLab's own data-commandlinker-command asks
         // "Run Command?" first wherever it stands in a widget.
@@ -78,7 +122,7 @@
       shared = scope;
     },
     async get() {
-      const modules = await Promise.all(['@jupyterlab/launcher', '@jupyterlab/ui-components'].map(load));
+      const modules = await Promise.all(['@jupyterlab/launcher', '@jupyterlab/ui-components', '@jupyterlab/notebook'].map(load));
       return () => ({ __esModule: true, default: plugin(...modules) });
     }
   };
