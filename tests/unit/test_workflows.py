@@ -69,7 +69,7 @@ def conforms(kind: str, *files: Path) -> "subprocess.CompletedProcess[str]":
 
 
 def test_there_are_workflows() -> None:
-    assert [path.name for path in WORKFLOWS] == ["ci.yml", "nightly.yml", "release.yml"]
+    assert [path.name for path in WORKFLOWS] == ["ci.yml", "docs.yml", "nightly.yml", "release.yml"]
     assert ACTION.is_file()
 
 
@@ -139,16 +139,19 @@ def test_a_workflow_may_only_read_and_does_not_run_twice_at_once(path: Path) -> 
     assert workflow["concurrency"]["group"]
 
 
-def test_only_the_publishing_jobs_may_do_more_and_only_one_thing() -> None:
+def test_only_the_publishing_jobs_may_do_more() -> None:
     more = {name: job["permissions"] for name, job in jobs() if "permissions" in job}
     assert more == {
+        "docs.publish": {"id-token": "write", "pages": "write"},
         "release.pypi": {"id-token": "write"},
         "release.images": {"contents": "read", "packages": "write"},
     }
 
 
 def test_what_can_publish_runs_nothing_of_ours() -> None:
-    """The job with the identity takes what another one has built; a script in it could use the identity."""
+    """A job with an identity takes what another one has built; a script in it could use the identity."""
+    pages = load(GITHUB / "workflows" / "docs.yml")["jobs"]["publish"]
+    assert [step["uses"].partition("@")[0] for step in pages["steps"]] == ["actions/deploy-pages"]
     publish = load(GITHUB / "workflows" / "release.yml")["jobs"]["pypi"]
     assert publish["environment"]["name"] == "pypi"
     assert publish["environment"]["url"] == f"https://pypi.org/p/{PROJECT['name']}"
