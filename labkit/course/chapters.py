@@ -108,7 +108,7 @@ CHAPTERS = {
     "run-services": Chapter(
         "services",
         _swarm,
-        ("nginx:latest", "web:1", "web:2", "web:3", "web:broken", "redis:latest", "hello-world"),
+        ("nginx:latest", "web:1", "web:2", "web:3", "web:broken", "redis:latest", "hello-world", "alpine"),
     ),
     "connect-overlays": Chapter(
         "overlays", _swarm_with_its_networks, ("toolbox:latest", "nginx:latest", "web:1", "redis:latest")

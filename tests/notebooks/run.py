@@ -1,6 +1,7 @@
 """Runs a notebook by nbval in a process of its own."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,28 @@ def cell_seconds() -> int:
 
 def code_cells(book: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in book.cells if cell.cell_type == "code"]
+
+
+def prediction(cell: NotebookNode) -> str | None:
+    """The name of the prediction that a cell asks for."""
+    found = re.match(r'widgets\.Predict\(\s*lab,\s*"([^"]+)"', cell.source)
+    return found[1] if found and cell.cell_type == "code" else None
+
+
+def outcome(cell: NotebookNode) -> str | None:
+    """The name of the prediction that a cell compares with what happened."""
+    found = re.search(r'^lab\.outcome\("([^"]+)"', cell.source, re.MULTILINE)
+    return found[1] if found and cell.cell_type == "code" else None
+
+
+def answers(book: NotebookNode) -> list[NotebookNode]:
+    """The code cells that answer predictions: those after the question, up to the comparison with it."""
+    found: list[NotebookNode] = []
+    for index, cell in enumerate(book.cells):
+        if name := prediction(cell):
+            ends = [at for at, end in enumerate(book.cells) if outcome(end) == name]
+            found += [after for end in ends for after in book.cells[index + 1 : end + 1]]
+    return [cell for cell in found if cell.cell_type == "code"]
 
 
 def tags(cell: NotebookNode) -> list[str]:

@@ -108,7 +108,7 @@ def glossary() -> str:
     lines = ["# Glossary", "", "Each term as the chapter that introduces it defines it.", ""]
     for term, (sentence, where) in terms().items():
         links = " ".join(dict.fromkeys(cell.link for cell in where))
-        lines += [f"**{term}** {links}  ", sentence, ""]
+        lines += [f"## {term}", "", f"{sentence} {links}", ""]
     return "\n".join(lines)
 
 
@@ -121,7 +121,7 @@ def commands() -> dict[str, tuple[str, Cell]]:
     for cell in cells():
         if cell.kind == "code" and cell.source.startswith("%%on"):
             for line in cell.source.replace("\\\n", " ").splitlines()[1:]:
-                line = re.sub(r"^until (.+); do :; done$", r"\1", line)
+                line = re.sub(r"^until (.+); do (?::|sleep [\d.]+); done$", r"\1", line)
                 for words in _COMMAND.findall(line):
                     group, _, action = words.partition(" ")
                     name = f"docker {group} {action}" if group in _GROUPS and action else f"docker {group}"

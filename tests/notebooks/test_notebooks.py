@@ -21,8 +21,8 @@ from tests.notebooks.run import code_cells, nbval, passes, tags
 pytestmark = pytest.mark.engine
 
 # Each of pytest-xdist's workers has one of its own.
-LAB = os.environ.get("LABKIT_TEST_NOTEBOOKS_LAB", "labkit-test-notebooks") + os.environ.get(
-    "PYTEST_XDIST_WORKER", ""
+LAB = (
+    f"{os.environ.get('LABKIT_TEST_LAB', 'labkit-test')}-notebooks{os.environ.get('PYTEST_XDIST_WORKER', '')}"
 )
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 STRICT = "nbval-check-output"

@@ -100,7 +100,7 @@ def _secret_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
     kept = inspector.secret(facts["old"]) is not None
     yield Verdict(not kept, f"the secret {facts['old']} {'is still there' if kept else 'is gone'}")
     gap = without(inspector.manager.tasks(filters={"service": name}), facts["since"])
-    text = "there was always a task" if gap <= 0 else f"for {gap:.1f} s no task ran: begin the scenario again"
+    text = "at least one task was always running" if gap <= 0 else f"no task ran for {gap:.1f} s: begin again"
     yield Verdict(gap <= 0, text)
 
 
@@ -125,17 +125,19 @@ def without(tasks: Iterable[Json], since: float) -> float:
 SCENARIOS = {
     "data-elsewhere": Scenario(
         title="An application has forgotten everything since last night",
-        story="<node> was in maintenance last night. Since then <service> shows an empty page, although it "
-        "had <lines> entries. The maintenance is over, all machines are to work. Get the entries back, and "
-        "see to it that <service> cannot lose them this way again: it belongs on <node>.",
+        story="<node> was in maintenance last night. Since then, <service> has been showing an empty page, "
+        "although it had <lines> entries. The maintenance is over, and all nodes are supposed to be "
+        "in use. Bring the entries back, and make sure that <service> can't lose them this way again:"
+        " it belongs on <node>.",
         draw=_elsewhere,
         breaks=_break_volume,
         points=_volume_points,
-        why="a local volume stays on its machine, and its task starts elsewhere with an empty one of that "
-        "name",
+        why="a local volume stays on its node, and the task starts elsewhere with an empty volume of that"
+        " name",
         hints=(
-            "Where does the task of <service> run? Which nodes have a volume of that name? docker volume ls",
-            "The entries are in the volume on <node>. A rule can keep the service there.",
+            "Where is the task of <service> running? Which nodes have a volume of that name? docker volume "
+            "ls",
+            "The entries are in the volume on <node>. A constraint can keep the service there.",
             "docker service update --constraint-add, with node.hostname.",
             hints.volume,
         ),
@@ -148,19 +150,18 @@ SCENARIOS = {
     ),
     "leaked-secret": Scenario(
         title="A password has leaked and has to be replaced at once",
-        story="The password of <service> has leaked. A new one is in the file " + _PASSWORD + ". The "
-        "program reads it from /run/secrets/<target>, and that must stay. Give it the new one, and delete "
-        "the old one from the swarm. The service has customers: at least one of its <replicas> tasks has "
-        "to run at every moment.",
+        story=f"The password of <service> has leaked. A new one is in the file {_PASSWORD}. The program "
+        "reads its password from /run/secrets/<target>, and that must not change. Give it the new "
+        "password, and delete the old one from the swarm. The service has customers, so at least one "
+        "of its <replicas> tasks has to be running at every moment.",
         draw=_secret,
         breaks=_break_secret,
         points=_secret_points,
-        why="a secret cannot be changed, only replaced; a service can change over to the new one task by "
-        "task",
+        why="you can't change a secret, only replace it; a service can switch to the new one task by task",
         hints=(
-            "docker secret ls. You cannot change a secret. What else can you do?",
-            "docker service update takes --secret-rm and --secret-add in one go.",
-            "--secret-add takes source=NAME,target=NAME: the name in the swarm, and the one in the "
+            "docker secret ls. You can't change a secret, so what else can you do?",
+            "docker service update takes --secret-rm and --secret-add in a single command.",
+            "--secret-add takes source=NAME,target=NAME: its name in the swarm, and its name in the "
             "container.",
             hints.secret,
         ),
@@ -170,7 +171,7 @@ SCENARIOS = {
                 f"docker secret create <new> {_PASSWORD}\n"
                 "docker service update --detach --secret-rm <old> "
                 "--secret-add source=<new>,target=<target> <service>\n"
-                "until docker secret rm <old> 2>/dev/null; do :; done",
+                "until docker secret rm <old> 2>/dev/null; do sleep 1; done",
             ),
         ),
     ),

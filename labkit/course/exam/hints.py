@@ -17,14 +17,14 @@ _Hint = Callable[[Inspector, Facts], str]
 def says(inspector: Inspector, facts: Facts) -> str:
     """What the swarm says about the scenario's service, which may not be what the story asks for."""
     told = explain(inspector.snapshot, facts["service"])
-    asked = "This is what the swarm was told to do. What the story asks for besides: lab.check() tells."
+    asked = "That is what the swarm was told to do. lab.check() says what else the story asks for."
     return told.removesuffix(AS_WANTED) + asked if told.endswith(AS_WANTED) else told
 
 
 def says_of_node(inspector: Inspector, facts: Facts) -> str:
     """What the swarm says about the scenario's node."""
     if inspector.snapshot.node(facts["node"]) is None:
-        return "docker node ls does not list <node> any more."
+        return "docker node ls doesn't list <node> anymore."
     return explain(inspector.snapshot, facts["node"])
 
 
@@ -150,7 +150,7 @@ def networks(inspector: Inspector, facts: Facts) -> Iterator[str]:
     mine, theirs = (", ".join(sorted(names)) or "none" for names in (one, other))
     told = f"<front> is in {mine}, <service> in {theirs}."
     if facts["fronts"] not in one or facts["backs"] not in other:
-        yield f"{told} At first they were in <fronts> and in <backs>, and each is to stay there."
+        yield f"{told} Originally they were in <fronts> and in <backs>, and each has to stay there."
     if not one & other:
         yield f"{told} docker service update --network-add lets one of them into a second one."
 
@@ -162,7 +162,7 @@ def ports(inspector: Inspector, facts: Facts) -> Iterator[str]:
     if ("host", port, 80) not in scenario_checks.ports(inspector, facts["service"]):
         service = inspector.snapshot.service(facts["service"])
         told = ", ".join(map(str, service.ports if service else ())) or "nothing"
-        yield f"<service> publishes {told}. It is to publish {port} to 80, where its web server listens."
+        yield f"<service> publishes {told}. It should publish {port} to 80, where its web server listens."
 
 
 # -- data and secrets ---------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ def secret(inspector: Inspector, facts: Facts) -> Iterator[str]:
             "source=NAME,target=<target>."
         )
     if inspector.secret(facts["old"]):
-        yield f"<service> is given {told}. docker secret rm <old> works when no task has it any more."
+        yield f"<service> is given {told}. docker secret rm <old> works once no task uses it."
 
 
 # -- maintenance ----------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ def _load_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
     yield Verdict(not old, f"tasks of another version: {', '.join(old) or 'none'}")
     asking = [task for task in inspector.running(client) if task.id == facts["task"]]
     if not asking:
-        yield Verdict(False, f"{client} is not the task that was there: its count is lost. Begin again")
+        yield Verdict(False, f"{client} was replaced, so its count is lost: begin the scenario again")
         return
     counts = scenario_checks.inside(inspector, asking[0], f"cat {_COUNTS}").stdout.split()
     asked, lost = (int(word) for word in counts) if len(counts) == 2 else (0, 0)
@@ -108,19 +108,21 @@ def _history_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
 
 SCENARIOS = {
     "no-request-lost": Scenario(
-        title="A new version has to go live under the customers' eyes",
-        story="<client> asks <service> several times a second, by the name tasks.<service>. Bring <service> "
-        "from web:<old> to web:<new>, with <replicas> tasks as now. <client> counts: not one of its requests "
-        "may be lost. (docker service logs <client> names those that were.) The last time, somebody just "
-        "changed the image, and for some seconds nobody had an answer.",
+        title="A new version has to go live while customers are using the old one",
+        story="<client> calls <service> several times per second, by the name tasks.<service>. Update "
+        "<service> from web:<old> to web:<new>, with <replicas> tasks as before. <client> counts: not"
+        " one of its requests may be lost. (docker service logs <client> lists those that were.) Last"
+        " time, somebody simply changed the image, and for a few seconds nobody got an answer.",
         draw=_load,
         breaks=_break_load,
         points=_load_points,
-        why="an update loses requests when it takes away the old tasks before new ones are ready to answer",
+        why="an update loses requests if it stops the old tasks before new ones are ready to answer",
         hints=(
-            "How is <service> updated? docker service inspect --pretty <service> has a part UpdateConfig.",
-            "Parallelism 0 means all at once. And in which order are tasks stopped and started?",
-            "docker service update takes --update-parallelism, --update-order and --image in one go.",
+            "How is <service> updated? docker service inspect --pretty <service> has a section called "
+            "UpdateConfig.",
+            "A parallelism of 0 means all at once. And in which order are tasks stopped and started?",
+            "docker service update takes --update-parallelism, --update-order, and --image in a single "
+            "command.",
             hints.update,
         ),
         solution=(
@@ -133,17 +135,17 @@ SCENARIOS = {
     ),
     "task-history": Scenario(
         title="The list of a service's tasks fills the screen",
-        story="docker service ps <service> fills the screen with tasks that ended long ago. For every "
-        "replica in the swarm, keep no more than <keep> old tasks from now on. Get the list of <service> "
-        "down to that as well, without removing the service.",
+        story="docker service ps <service> fills the screen with tasks that ended long ago. From now on, "
+        "the swarm must keep no more than <keep> old tasks per replica, for all services. Get the "
+        "list of <service> down to that as well, without removing the service.",
         draw=_history,
         breaks=_break_history,
         points=_history_points,
-        why="managers keep old tasks in memory, and a long list hides the line that you are looking for",
+        why="managers keep old tasks in memory, and a long list hides the line that you're looking for",
         hints=(
-            "It is a setting of the whole swarm: docker swarm update --help.",
-            "A manager tidies up the list of a replica when something happens to it.",
-            "docker service update --force replaces tasks without another change.",
+            "It's a setting of the whole swarm: docker swarm update --help.",
+            "A manager tidies up a replica's list whenever something happens to that replica.",
+            "docker service update --force replaces tasks without changing anything else.",
             hints.history,
         ),
         solution=(

@@ -171,18 +171,18 @@ def _locked_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
 
 SCENARIOS = {
     "second-manager": Scenario(
-        title="Changes fail whenever either of two machines restarts",
-        story="<node> was set up anew last week, as a worker, by a script that takes its token from the file "
-        f"{TOKEN}. Since then nothing in the swarm can be changed while <node> restarts. Only manager1 is to "
-        "decide. Put <node> right without taking it out of the swarm, and see to it that the script does it "
-        "right the next time.",
+        title="Changes fail whenever either of two nodes restarts",
+        story="<node> was reinstalled last week, as a worker, by a script that reads its token from the "
+        f"file {TOKEN}. Since then, nothing in the swarm can be changed while <node> restarts. "
+        "manager1 is supposed to be the only manager. Fix <node> without taking it out of the swarm, "
+        "and make sure that the script does the right thing next time.",
         draw=_node,
         breaks=_break_role,
         points=_role_points,
-        why="two managers are worse than one: each of them can stop the swarm, and a token decides the role",
+        why="with two managers, losing either one blocks every change; the join token decides the role",
         hints=(
             "docker node ls: look at the column MANAGER STATUS.",
-            "A role can be changed while the node stays. And which token does the script use?",
+            "You can change a node's role while it stays in the swarm. And which token does the script use?",
             f"docker node demote on a manager; docker swarm join-token --quiet worker >{TOKEN}",
             hints.role,
         ),
@@ -191,18 +191,19 @@ SCENARIOS = {
         ),
     ),
     "refused-join": Scenario(
-        title="A machine that was set up anew stays outside",
-        story="<node> was set up anew. A script should have taken it back in as a worker, with the token in "
-        f"the file {TOKEN}, and failed. Bring it back: three ready machines, each listed once. The script "
-        "has to work the next time.",
+        title="A reinstalled node stays outside of the swarm",
+        story="<node> was reinstalled. A script tried to bring it back into the swarm as a worker, with the"
+        f" token in the file {TOKEN}, and failed. Bring it back: three ready nodes, each listed once. "
+        "The script has to work next time.",
         draw=_node,
         breaks=_break_join,
         points=_join_points,
-        why="a token that was rotated no longer opens the door, and scripts that keep copies notice it last",
+        why="a rotated token lets nobody in anymore, and scripts that keep copies of it are the last to "
+        "notice",
         hints=(
-            "Is the token in the file still the one that docker swarm join-token worker shows?",
-            "Write the present token to the file, then join with it, on <node>.",
-            "docker node ls still has an entry from before. docker node rm with the ID removes it.",
+            "Is the token in the file the one that docker swarm join-token worker shows?",
+            "Write the current token to the file, and then join with it, on <node>.",
+            "docker node ls still shows an entry from before. docker node rm with the ID removes it.",
             hints.joining,
         ),
         solution=(
@@ -212,18 +213,20 @@ SCENARIOS = {
         ),
     ),
     "stale-entries": Scenario(
-        title="The list of machines is longer than the row of machines",
-        story="There are three machines, and the swarm lists more. Since <node> was set up anew, <service> "
-        "does not run either: it belongs on <node>, for which the team once noted <key>=<value>. Tidy up "
-        "the list and get <service> to run there. The rule of the service is right.",
+        title="The list of nodes is longer than it should be",
+        story="There are three nodes, but the swarm lists more. Since <node> was reinstalled, <service> "
+        "isn't running either. It belongs on <node>, which the team had given the label "
+        "<key>=<value>. Clean up the list, and get <service> running there. The constraint of the "
+        "service is right.",
         draw=_stale,
         breaks=_break_entries,
         points=_entries_points,
-        why="to the swarm a machine that joins again is a new one: labels stay with the entry that is dead",
+        why="to Swarm, a node that joins again is a new node: its labels stay with the dead entry",
         hints=(
-            "docker node ls: which entries are Down? They share a name with one that is Ready.",
-            "docker node rm takes an ID, too. The names alone do not tell the entries apart.",
-            "docker node inspect --pretty ID shows the labels of each. What has the new entry?",
+            "docker node ls: which entries are Down? They share their name with one that is Ready.",
+            "docker node rm also takes an ID. The names alone don't tell the entries apart.",
+            "docker node inspect --pretty ID shows the labels of each entry. Which labels does the new one "
+            "have?",
             hints.entries,
         ),
         solution=(
@@ -237,20 +240,21 @@ SCENARIOS = {
         ),
     ),
     "lost-quorum": Scenario(
-        title="A machine burned, and now nothing can be changed",
-        story="<lost> burned last night and will not come back: do not start it again. The swarm had two "
-        "managers, <lost> and <survivor>. Now every docker command about it fails. Save it: <survivor> is "
-        "its only manager, <worker> a worker, <lost> is no longer listed, and <service> runs its "
-        "<replicas> tasks. A new swarm would lose everything, so keep this one.",
+        title="A server burned down, and now nothing can be changed",
+        story="<lost> burned down last night and won't come back, so don't start it again. The swarm had "
+        "two managers, <lost> and <survivor>, and now every docker command about the swarm fails. "
+        "Save it: <survivor> as its only manager, <worker> as a worker, <lost> no longer listed, and "
+        "<service> with its <replicas> tasks. With a new swarm, everything would be lost, so keep "
+        "this one.",
         draw=_quorum,
         breaks=_break_quorum,
         points=_quorum_points,
-        why="without a majority nobody can decide, and only you may say that the lost managers will not "
+        why="without a majority, no manager may decide, and only you can know that the lost ones won't "
         "return",
         hints=(
             "Run docker node ls on <survivor>. How many managers does a majority of two need?",
-            "docker swarm init --help has an option for a swarm whose majority is gone for good.",
-            "The entry of the machine that burned is still listed. docker node rm has an option for such.",
+            "docker swarm init --help lists an option for a swarm whose majority is gone for good.",
+            "The server that burned down is still listed. docker node rm has an option for such cases.",
             hints.quorum,
         ),
         solution=(
@@ -261,19 +265,18 @@ SCENARIOS = {
         ),
     ),
     "locked-manager": Scenario(
-        title="A manager came back after a restart and does not take part",
-        story="All three machines are managers. <node> was restarted, and since then it takes no part in the "
-        "swarm. Bring it back as the manager that it was. The security team wants managers to stay protected "
-        "as they are, so do not weaken that.",
+        title="A manager came back after a restart and doesn't take part",
+        story="All three nodes are managers. <node> was restarted, and since then it hasn't taken part in "
+        "the swarm. Bring it back as the manager that it was. The security team wants the managers to"
+        " stay protected the way they are, so don't weaken that.",
         draw=_locked,
         breaks=_break_lock,
         points=_locked_points,
-        why="with autolock, a stolen disk is of no use to the thief; the key has to be at hand when you "
-        "need it",
+        why="with autolock, a stolen disk doesn't reveal the swarm's secrets, but you need the key at hand",
         hints=(
-            "Run docker node ls on <node> itself, and read the error to its end.",
-            "The key is known to the managers that are unlocked: docker swarm unlock-key, on one of those.",
-            "docker swarm unlock on <node> reads the key from a terminal, or from its input.",
+            "Run docker node ls on <node> itself, and read the whole error message.",
+            "The managers that are unlocked know the key: run docker swarm unlock-key on one of them.",
+            "docker swarm unlock, on <node>, reads the key from the terminal or from its input.",
             hints.lock,
         ),
         solution=(

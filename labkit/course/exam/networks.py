@@ -101,10 +101,10 @@ def _port_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
 
 SCENARIOS = {
     "deaf-services": Scenario(
-        title="One application cannot find the other",
-        story="<front> gets its data from http://tasks.<service>/ and says that there is no such name. Both "
-        "services run. Others use the networks that the two are in, so leave both where they are. And "
-        "<service> must not be open to the outside. Let <front> reach <service>.",
+        title="One application can't find the other",
+        story="<front> gets its data from http://tasks.<service>/ and reports that this name doesn't exist."
+        " Both services are running. Other services use the same networks, so leave both where they "
+        "are. <service> must not become reachable from outside. Make it reachable for <front>.",
         draw=_deaf,
         breaks=by(
             (
@@ -117,20 +117,22 @@ SCENARIOS = {
             )
         ),
         points=_deaf_points,
-        why="a service's name is known only inside the networks that it is in: this keeps applications apart",
+        why="a service's name is known only inside its networks, and that keeps applications apart",
         hints=(
-            "In which networks is each of the two? docker service inspect --pretty SERVICE ends with them.",
-            "Two services that share no network do not see each other. A service may be in several networks.",
-            "docker service update --help: two options begin with --network.",
+            "Which networks is each of the two attached to? docker service inspect --pretty SERVICE lists "
+            "them at the end.",
+            "Two services that share no network can't see each other. A service may be attached to several "
+            "networks.",
+            "docker service update --help lists two options that start with --network.",
             hints.networks,
         ),
         solution=(("manager1", "docker service update --detach --network-add <backs> <front>"),),
     ),
     "closed-door": Scenario(
-        title="Every machine refuses the customers' requests",
-        story="Customers ask any machine at port <port> for <service>, and every machine drops the "
-        "connection. Its tasks run. It is a plain nginx that listens on port 80 of its container. Each "
-        "machine has to answer at its own port <port>, by its own task.",
+        title="Every node refuses the customers' requests",
+        story="Customers ask any of the nodes for <service>, at port <port>, but no node answers. Its tasks"
+        " are running. It's an ordinary nginx that listens on port 80 of its container. Each node has"
+        " to answer at its own port <port>, with its own task.",
         draw=_door,
         breaks=by(
             (
@@ -140,10 +142,10 @@ SCENARIOS = {
             )
         ),
         points=_door_points,
-        why="nobody checks that a program listens behind a published port: the task runs, the requests fail",
+        why="nobody checks that a program listens behind a published port: the task runs, but requests fail",
         hints=(
-            "Ask a machine yourself: curl --max-time 3 http://worker1:<port>/",
-            "docker service inspect --pretty <service>: to which port inside the container does <port> lead?",
+            "Ask a node yourself: curl --max-time 3 http://worker1:<port>/",
+            "docker service inspect --pretty <service>: which port of the container does <port> lead to?",
             "docker service update --publish-rm mode=host,target=PORT, with the port inside the container, "
             "and --publish-add as in docker service create.",
             hints.ports,
@@ -157,10 +159,11 @@ SCENARIOS = {
         ),
     ),
     "port-taken": Scenario(
-        title="The second of two web services does not start",
-        story="The service <service> is to serve on <node>, on the machine's own port. It does not start. "
-        "The service <old> was there before: its customers know port <port>, so leave it alone. "
-        "On <node> the firewall has opened port <free> for <service>, whose web server listens on 80.",
+        title="The second of two web services doesn't start",
+        story="The service <service> is supposed to run on <node>, on a port of that node, but it doesn't "
+        "start. The service <old> was there first, and its customers know port <port>, so leave it "
+        "alone. On <node>, the firewall lets port <free> through for <service>, whose web server "
+        "listens on port 80.",
         draw=_port,
         breaks=by(
             (
@@ -172,9 +175,9 @@ SCENARIOS = {
             )
         ),
         points=_port_points,
-        why="a port in host mode belongs to the machine: a second task that wants it waits for ever",
+        why="a port in host mode belongs to one task per node, so a second task that wants it has to wait",
         hints=(
-            "docker service ps --no-trunc <service> tells what its task waits for.",
+            "docker service ps --no-trunc <service> says what its task is waiting for.",
             "docker service inspect --format '{{json .Endpoint.Spec.Ports}}' SERVICE shows the ports of "
             "each.",
             "docker service update --publish-rm mode=host,target=PORT, with the port inside the container, "

@@ -18,16 +18,14 @@ def there(inspector: Inspector, service: str) -> Verdict | None:
     """A failing verdict if a service is gone; None if it is there."""
     if inspector.snapshot.service(service):
         return None
-    return Verdict(False, f"there is no service {service} any more: it was to be repaired, not removed")
+    return Verdict(False, f"there is no service {service} anymore: it had to be repaired, not removed")
 
 
 def same(inspector: Inspector, service: str, ident: str) -> Verdict | None:
     """A failing verdict if a service is gone or was created again; None if it is the same."""
     found = inspector.snapshot.service(service)
     if found and found.id != ident:
-        return Verdict(
-            False, f"{service} is not the service that was there: it was removed and created again"
-        )
+        return Verdict(False, f"{service} is a different service: the original was removed and created again")
     return there(inspector, service)
 
 
@@ -42,7 +40,7 @@ def image(inspector: Inspector, service: str, wanted: str) -> Verdict:
     """The service asks for this image."""
     found = inspector.snapshot.service(service)
     name = found.image.removeprefix("docker.io/library/") if found else "nothing"
-    return Verdict(name == wanted, f"{service} is to run {name}")
+    return Verdict(name == wanted, f"{service} uses the image {name}")
 
 
 def same_member(inspector: Inspector, name: str, ident: str) -> Verdict:

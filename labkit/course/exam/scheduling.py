@@ -44,7 +44,7 @@ def _label_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
         return
     service = inspector.snapshot.service(name)
     kept = service is not None and rule in [text.replace(" ", "") for text in service.constraints]
-    yield Verdict(kept, f"{name} {'still asks' if kept else 'does not ask any more'} for {rule}")
+    yield Verdict(kept, f"{name} {'still asks' if kept else 'no longer asks'} for {rule}")
     yield inspector.holds(checks.label(facts["node"], facts["key"], facts["value"]))
     yield inspector.holds(checks.label(facts["decoy"], facts["key"], facts["other"]))
     yield inspector.holds(checks.running(name, facts["replicas"]))
@@ -148,11 +148,11 @@ def _zero_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
 
 SCENARIOS = {
     "pending-label": Scenario(
-        title="A new service has not started a single task",
-        story="The service <service> needs the machine <node>, because of its <key>: <value>. Somebody "
-        "created the service an hour ago, with <replicas> replicas, and not one of them runs. Get it to "
-        "run as it was meant: all tasks on <node>. The rule by which the service finds its machine is "
-        "right and must stay, and so must what is noted on other machines.",
+        title="A new service hasn't started a single task",
+        story="The service <service> was created with <replicas> replicas, but not one of its tasks is "
+        "running. It has to run on <node>, because that node has the <key> it needs: <value>. Get it "
+        "running the way it was meant to, with all tasks on <node>. The constraint by which the "
+        "service finds its node is right and has to stay, and so do the labels of the other nodes.",
         draw=_label,
         breaks=by(
             (
@@ -163,21 +163,21 @@ SCENARIOS = {
             )
         ),
         points=_label_points,
-        why="the scheduler only knows of a machine what you have noted on it, and it waits without an error",
+        why="the scheduler only knows what a node's labels say, and a task that fits nowhere just waits",
         hints=(
-            "docker service ps --no-trunc <service> has a column ERROR. It names the kind of rule that no "
-            "node fits.",
-            "docker service inspect --pretty <service> shows the rule. docker node inspect --pretty NODE "
-            "shows what is noted on a node.",
+            "docker service ps --no-trunc <service> has a column ERROR. It says what kind of condition no "
+            "node meets.",
+            "docker service inspect --pretty <service> shows the constraint, and docker node inspect "
+            "--pretty NODE the labels of a node.",
             hints.says,
         ),
         solution=(("manager1", "docker node update --label-add <key>=<value> <node>"),),
     ),
     "pending-memory": Scenario(
-        title="A service waits although all machines are idle",
-        story="All three machines are idle, and yet none of the <replicas> tasks of <service> starts. The "
-        "developers say that a task needs <size> MB of memory, and that this much has to stay reserved for "
-        "each. Get them to run.",
+        title="A service doesn't start, although all nodes are idle",
+        story="All three nodes are idle, and yet none of the <replicas> tasks of <service> starts. The "
+        "developers say that each task needs <size> MB of memory, and that this much has to stay "
+        "reserved for it. Get the tasks running.",
         draw=_memory,
         breaks=by(
             (
@@ -187,19 +187,19 @@ SCENARIOS = {
             )
         ),
         points=_memory_points,
-        why="a reservation is a promise that the scheduler has to keep, also when it is a typing error",
+        why="a reservation is a promise that the scheduler has to keep, even if it's a typo",
         hints=(
-            "docker service ps --no-trunc <service>: what does the scheduler say about resources?",
-            "docker service inspect --pretty <service> shows what a task reserves. Look at the unit.",
+            "What does docker service ps --no-trunc <service> say about resources?",
+            "docker service inspect --pretty <service> shows what each task reserves. Look at the unit.",
             hints.says,
         ),
         solution=(("manager1", "docker service update --detach --reserve-memory <size>M <service>"),),
     ),
     "drained": Scenario(
-        title="After the maintenance nothing starts any more",
-        story="Last night there was maintenance. Since then nothing starts: <service> should run <replicas> "
-        "tasks and runs none. The technicians still work on <keep>: it must not get any task. They say that "
-        "the other two machines are ready for work.",
+        title="After the maintenance, nothing starts anymore",
+        story="There was some maintenance last night, and now nothing starts: <service> should be running "
+        "<replicas> tasks, and it's running none. The technicians are still working on <keep>, so it "
+        "must not get any tasks. The other two nodes, they say, are ready.",
         draw=_drained,
         breaks=by(
             (
@@ -211,10 +211,10 @@ SCENARIOS = {
             )
         ),
         points=_drained_points,
-        why="nobody undoes a drain but you: a swarm keeps a machine out of work until it is told otherwise",
+        why="draining a node is never undone automatically: the node stays out of work until you activate it",
         hints=(
             "What does docker service ps --no-trunc <service> say about the nodes?",
-            "docker node ls has the column AVAILABILITY. Which machines have to change, and which one not?",
+            "docker node ls has a column AVAILABILITY. Which nodes have to change, and which one must not?",
             hints.says,
         ),
         solution=(
@@ -226,10 +226,10 @@ SCENARIOS = {
         ),
     ),
     "missing-agent": Scenario(
-        title="One machine of three is not watched",
-        story="The service <service> watches the machines, and has to run once on each of them, also on "
-        "those that will join later. The dashboard shows two machines of three. No machine is meant to be "
-        "in maintenance.",
+        title="One of the three nodes isn't being monitored",
+        story="The service <service> monitors the nodes. It has to run once on every node, including nodes "
+        "that join later. The dashboard, however, shows only two of the three nodes. None of them is "
+        "supposed to be in maintenance.",
         draw=_agent,
         breaks=by(
             (
@@ -239,20 +239,21 @@ SCENARIOS = {
             )
         ),
         points=_agent_points,
-        why="a global service shows no missing replica: a node that takes no tasks is simply not counted",
+        why="a global service never shows a missing replica, because a node that takes no tasks isn't "
+        "counted",
         hints=(
-            "docker service ps <service> tells where its tasks are. Which node is missing?",
-            "docker service ls counts only nodes that may have a task. What does docker node ls say of the "
-            "missing one?",
+            "docker service ps <service> shows where its tasks are running. Which node is missing?",
+            "docker service ls counts only the nodes that may run a task. What does docker node ls say "
+            "about the missing one?",
             hints.says_of_node,
         ),
         solution=(("manager1", "docker node update --availability active <node>"),),
     ),
     "zero-replicas": Scenario(
         title="An application is gone, and nothing reports an error",
-        story="Customers cannot reach <service>, and there is no error anywhere. In good times it runs "
-        "<replicas> tasks. Bring them back. By a rule of the house, no machine may ever run more than <most> "
-        "of them; see to it that the swarm itself keeps this rule.",
+        story="Customers can't reach <service>, and there's no error anywhere. Normally, it runs <replicas>"
+        " tasks. Bring them back. The company has a rule that no node may run more than <most> of "
+        "them; make sure that Swarm itself enforces it.",
         draw=_zero,
         breaks=by(
             (
@@ -262,11 +263,11 @@ SCENARIOS = {
             )
         ),
         points=_zero_points,
-        why="0 of 0 is a healthy service to the swarm: it can only compare with what you have asked for",
+        why="to Swarm, 0 of 0 is a healthy service, because it can only compare with what you've asked for",
         hints=(
-            "Look at the column REPLICAS of docker service ls. How many does the swarm want?",
-            "Once you have asked for more, docker service ps --no-trunc <service> tells why some wait.",
-            "docker service update --help: one option limits the replicas per node.",
+            "Look at the column REPLICAS of docker service ls. How many tasks does Swarm want?",
+            "Once you've asked for more, docker service ps --no-trunc <service> says why some of them wait.",
+            "docker service update --help lists an option that limits the number of replicas per node.",
             hints.says,
         ),
         solution=(

@@ -141,9 +141,10 @@ def _passes_without_a_server(inspector: Inspector, task: Task, check: list[str])
 
 SCENARIOS = {
     "missing-image": Scenario(
-        title="The new application does not come up on any machine",
-        story="Version <version> of the application web was to go live as the service <service>, with "
-        "<replicas> replicas. Its tasks fail on every machine, again and again. Bring version <version> up.",
+        title="A new application doesn't start on any node",
+        story="Version <version> of the application web was supposed to go live as the service <service>, "
+        "with <replicas> replicas. Its tasks keep failing on every node. Get version <version> "
+        "running.",
         draw=_image,
         breaks=by(
             (
@@ -153,19 +154,20 @@ SCENARIOS = {
             )
         ),
         points=_image_points,
-        why="a swarm tries for ever to pull an image that does not exist, and only the task tells you",
+        why="Swarm keeps trying to pull an image that doesn't exist, and only the task's error says so",
         hints=(
-            "docker service ps --no-trunc <service> shows what each task failed of.",
-            "The registry has web:1, web:2 and web:3. Which image does the service ask for?",
+            "docker service ps --no-trunc <service> shows why each task failed.",
+            "The registry has web:1, web:2, and web:3. Which image does the service ask for?",
             hints.says,
         ),
         solution=(("manager1", "docker service update --detach --image web:<version> <service>"),),
     ),
     "crash-loop": Scenario(
-        title="A service starts every few seconds and never stays",
-        story="The service <service> is a redis that may take <size> MB of memory: redis itself is to keep "
-        "this limit (its setting maxmemory). It starts, ends, and starts again, since its command was last "
-        "changed. Repair it. The limit has to be in force.",
+        title="A service starts every few seconds and never stays up",
+        story="The service <service> is a Redis that may use <size> MB of memory. Redis itself has to "
+        "enforce this limit, with its setting maxmemory. Since the service's command was last "
+        "changed, it starts, exits, and starts again. Repair it, and make sure that the limit is in "
+        "effect.",
         draw=_crash,
         breaks=by(
             (
@@ -175,11 +177,11 @@ SCENARIOS = {
             )
         ),
         points=_crash_points,
-        why="the swarm knows that a program ended with an exit code; the reason is in what the program said",
+        why="Swarm knows that a program ended and with which exit code, but only the program's log says why",
         hints=(
-            "docker service ps <service> says that the task exited, and no more. What did the program say?",
+            "docker service ps <service> says that the task exited, and no more. What did the program print?",
             "docker service logs <service>: read the line after FATAL.",
-            "docker service update --args replaces the whole command behind the image's name.",
+            "docker service update --args replaces everything that follows the image's name.",
             hints.command,
         ),
         solution=(
@@ -191,25 +193,26 @@ SCENARIOS = {
         ),
     ),
     "paused-update": Scenario(
-        title="An update began this afternoon and does not end",
-        story="An update of <service> was started and does not come to an end. One of its <replicas> tasks "
-        "is not what it was. The team says that web:<old> ran well. Go back to it, with all tasks.",
+        title="An update has started and doesn't finish",
+        story="Somebody started an update of <service>, and it doesn't finish. One of the <replicas> tasks "
+        "is no longer what it was. The team says that web:<old> worked well. Go back to it, with all "
+        "tasks.",
         draw=_update,
         breaks=_break_update,
         points=_update_points,
-        why="an update that pauses protects the rest of your tasks, and then waits for you to decide",
+        why="a paused update protects the rest of your tasks, and then waits for you to decide",
         hints=(
-            "docker service inspect --pretty <service> has a part UpdateStatus.",
-            "There is a command that takes a service back to what it was before its last update.",
+            "docker service inspect --pretty <service> has a section called UpdateStatus.",
+            "There's a command that takes a service back to the way it was before its last update.",
             hints.says,
         ),
         solution=(("manager1", "docker service rollback --detach <service>"),),
     ),
     "health-check": Scenario(
-        title="A service never gets ready and is killed again and again",
-        story="The tasks of <service> start without an error, and are killed a few seconds later. The "
-        "service should run <replicas> of them. Its web server is well: it listens on port 80 of its "
-        "container. The service has to have a health check that really asks it.",
+        title="A service never becomes ready and is killed over and over",
+        story="The tasks of <service> start without an error but are killed a few seconds later. There "
+        "should be <replicas> of them. Its web server is fine: it listens on port 80 of its "
+        "container. The service needs a health check that really checks that.",
         draw=_health,
         breaks=by(
             (
@@ -220,12 +223,12 @@ SCENARIOS = {
             )
         ),
         points=_health_points,
-        why="a health check is believed: a wrong one kills healthy tasks, and without one, dead tasks stay",
+        why="a wrong health check kills healthy tasks, and without one, a task that hangs counts as running",
         hints=(
-            "docker service ps --no-trunc <service>: in whose eyes are the tasks not well?",
+            "docker service ps --no-trunc <service>: who decides that the tasks aren't well?",
             "docker service inspect --format '{{json .Spec.TaskTemplate.ContainerSpec.Healthcheck}}' "
             "<service>",
-            "docker service update has the option --health-cmd.",
+            "docker service update has an option --health-cmd.",
             hints.health,
         ),
         solution=(

@@ -14,11 +14,11 @@ _SWARM_OF_THE_BACKUP = (  # the O of a node's certificate is the swarm's ID
 
 
 def _knows_web(inspector: Inspector) -> Verdict:
-    """The swarm's state has survived: a new swarm knows no services."""
+    """The swarm's state has survived: a new swarm has no services."""
     service = inspector.snapshot.service("web")
     if service is None:
-        return Verdict(False, "this swarm knows no service web: the old state is not in it")
-    return Verdict(True, f"the swarm still knows the service web, with {service.replicas} replicas")
+        return Verdict(False, "this swarm has no service web, so it isn't the old state")
+    return Verdict(True, f"the swarm has the service web, with {service.replicas} replicas")
 
 
 def _is_of_the_backup(inspector: Inspector) -> Verdict:
@@ -37,12 +37,15 @@ def _restored(inspector: Inspector) -> Iterator[Verdict]:
 def _what_manager1_runs(inspector: Inspector) -> str:
     if inspector.snapshot.engines["manager1"].swarm == "inactive":
         return (
-            "manager1 is in no swarm. First tar -C /var/lib/docker -xf /lab/swarm.tgz, "
-            "then docker swarm init with --force-new-cluster."
+            "manager1 isn't in a swarm. Unpack the backup with tar -C /var/lib/docker -xf /lab/swarm.tgz, "
+            "and then run docker swarm init with --force-new-cluster."
         )
     if inspector.snapshot.quorum and not inspector.snapshot.service("web"):
-        return "manager1 runs a new, empty swarm. Leave it with --force, extract the backup, init again."
-    return "manager1 runs the restored swarm. The workers find it by themselves within some seconds."
+        return (
+            "manager1 runs a new, empty swarm. Run docker swarm leave --force, unpack the backup, "
+            "and run docker swarm init with --force-new-cluster."
+        )
+    return "manager1 runs the restored swarm. The workers reconnect by themselves within a few seconds."
 
 
 def _recovered(inspector: Inspector) -> Iterator[Verdict]:
@@ -54,9 +57,9 @@ def _recovered(inspector: Inspector) -> Iterator[Verdict]:
 
 def _who_is_left(inspector: Inspector) -> str:
     if inspector.snapshot.quorum:
-        return "worker2 answers again. docker node ls on it shows who takes part."
-    others = [name for name, seen in inspector.snapshot.engines.items() if seen.container == "running"]
-    return f"{', '.join(others)} runs, and has one vote of three. Run it there: docker swarm init --help."
+        return "worker2 answers again. Run docker node ls there to see who is listed as a manager."
+    on = [name for name, seen in inspector.snapshot.engines.items() if seen.container == "running"]
+    return f"Only {', '.join(on)} is on, with one vote of three. See docker swarm init --help there."
 
 
 def _replaced(inspector: Inspector) -> Iterator[Verdict]:
@@ -70,12 +73,19 @@ def _replaced(inspector: Inspector) -> Iterator[Verdict]:
 def _what_is_missing(inspector: Inspector) -> str:
     blank = [name for name, seen in inspector.snapshot.engines.items() if seen.swarm == "inactive"]
     if blank:
-        return f"{', '.join(blank)}: in no swarm yet. Join as a manager, at the address worker2:2377."
-    down = [node.id for node in inspector.snapshot.nodes if node.status != "ready"]
-    if down:
-        return f"Entries of machines that are gone: {' '.join(down)}. Remove them by these IDs, on a manager."
+        return f"Not in a swarm yet: {', '.join(blank)}. Join as a manager, at the address worker2:2377."
+    gone = [node for node in inspector.snapshot.nodes if node.status != "ready"]
+    voters = [node.id for node in gone if node.manager_status]
+    if voters:
+        return f"{' '.join(voters)} is dead and still a manager. Demote it by this ID, and then remove it."
+    if gone:
+        return f"Entries of servers that are gone: {' '.join(node.id for node in gone)}. Remove them by ID."
     workers = [node.name for node in inspector.snapshot.nodes if node.role == "worker"]
-    return f"Workers: {', '.join(workers)}. Promote them." if workers else "All is there: check again."
+    return (
+        f"Still a worker: {', '.join(workers)}. Promote it."
+        if workers
+        else "Everything is there. Check again."
+    )
 
 
 def _unlocked(inspector: Inspector) -> Iterator[Verdict]:
@@ -92,54 +102,64 @@ def _unlocked(inspector: Inspector) -> Iterator[Verdict]:
 
 
 def _where_the_key_is(inspector: Inspector) -> str:
-    open_ones = [name for name, seen in inspector.snapshot.engines.items() if seen.manager]
+    unlocked = [name for name, seen in inspector.snapshot.engines.items() if seen.manager]
     return (
-        f"{', '.join(open_ones)} know the key: docker swarm unlock-key there. On manager1, let "
-        "docker swarm unlock read it: docker swarm unlock < FILE"
+        f"Unlocked: {', '.join(unlocked)}. docker swarm unlock-key shows the key there. On manager1, "
+        "docker swarm unlock can read it from a file: docker swarm unlock < FILE"
     )
 
 
-EXERCISES = (
-    Exercise(
+EXERCISES = {
+    1: Exercise(
         task="Restore the swarm on manager1 from /lab/swarm.tgz, with its service and both workers",
         points=_restored,
-        why="a backup that nobody has ever restored is only a hope",
+        why="a backup that nobody has ever restored may turn out to be useless when you need it",
         hints=(
-            "Two steps: the folder goes back to its place, and the engine starts a manager from it.",
-            "tar -C DIRECTORY -xf FILE extracts into a directory. The backup holds the folder swarm itself.",
+            "While the engine is frozen, replace the folder's content. Then let the engine continue, "
+            "and start a manager from the folder.",
+            "tar -C DIRECTORY -xf FILE unpacks into a directory. The backup contains the folder swarm.",
             _what_manager1_runs,
         ),
     ),
-    Exercise(
+    2: Exercise(
         task="Let worker2 lead the swarm alone, with the state that it has",
         points=_recovered,
-        why="a swarm without a quorum heals nothing; one survivor is enough to save all of its state",
+        why="without a quorum nothing is repaired, and one surviving manager is enough to save the state",
         hints=(
-            "You have used the option already, to start a swarm of one from a folder. "
-            "This time the folder is in place.",
+            "You used the option when you restored the backup. This time the folder is already in place.",
             _who_is_left,
-            "docker swarm init --force-new-cluster, with an advertise address, on worker2.",
+            "Run docker swarm init --force-new-cluster on worker2, with --advertise-addr eth0.",
         ),
     ),
-    Exercise(
+    3: Exercise(
         task="Bring the swarm back to three managers on three ready nodes, each listed once",
         points=_replaced,
-        why="entries of dead machines hide the living ones, and one manager alone cannot be lost again",
+        why="a swarm with one manager is one failure away from losing everything that you just saved",
         hints=(
-            "Two jobs: the old entries leave the list, and the blank machines join.",
-            "docker swarm join-token manager, on worker2, prints the command that the blank machines need. "
-            "Entries that nobody will come back for may go with docker node rm --force.",
+            "There are two jobs: remove the old entries, and let the new servers join.",
+            "docker swarm join-token manager, on worker2, prints the command for the new servers. "
+            "docker node rm ID removes the entry of a server that isn't there anymore.",
             _what_is_missing,
         ),
     ),
-    Exercise(
-        task="Unlock manager1: all three managers take part, and autolock stays on",
-        points=_unlocked,
-        why="every restart of a manager needs the key at hand, also at night; practise it before you need it",
+    5: Exercise(
+        task="Replace the dead manager, so that three managers on three ready nodes are listed, each once",
+        points=_replaced,
+        why="a dead manager still counts for the quorum, so the next failure would stop all changes",
         hints=(
-            "A locked manager cannot tell its key. Which machines can?",
-            "docker swarm unlock reads the key from its input. In a terminal it asks you for it.",
-            _where_the_key_is,
+            "Try docker node rm with the ID of the dead entry. The error says what to do first.",
+            _what_is_missing,
+            "On worker2: docker node demote ID, docker node rm ID, docker node promote worker1.",
         ),
     ),
-)
+    4: Exercise(
+        task="Unlock manager1, so that all three managers take part and autolock stays on",
+        points=_unlocked,
+        why="after a power cut every manager needs the key, so you must know where it is and how to use it",
+        hints=(
+            "A locked manager can't tell you its key. Which servers can?",
+            _where_the_key_is,
+            "docker swarm unlock reads the key from its input. In a terminal, it asks you for it.",
+        ),
+    ),
+}

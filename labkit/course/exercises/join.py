@@ -11,7 +11,7 @@ from labkit.swarm.checks import Verdict
 def _saved_version(inspector: Inspector) -> Iterator[Verdict]:
     saved = inspector.file("/lab/worker2-version")
     if saved is None:
-        yield Verdict(False, "there is no file /lab/worker2-version yet")
+        yield Verdict(False, "there's no file /lab/worker2-version yet")
         return
     worker = inspector.node("worker2")
     version = worker["Description"]["Engine"]["EngineVersion"] if worker else None
@@ -44,10 +44,8 @@ def _handed_over(inspector: Inspector) -> Iterator[Verdict]:
 def _what_the_file_says(inspector: Inspector) -> str:
     saved = inspector.file("/lab/worker2-version")
     if saved is None:
-        return (
-            "There is no file yet. --format '{{.Description.Engine…}}' prints a field, > writes it to a file."
-        )
-    return f"The file begins with '{saved[:30]}'. Let --format print that one field of worker2 and no more."
+        return "There's no file yet. --format prints a field of the JSON, and > writes it to a file."
+    return f"The file starts with '{saved[:30]}'. Let --format print just that one field of worker2."
 
 
 def _which_labels_there_are(inspector: Inspector) -> str:
@@ -57,8 +55,8 @@ def _which_labels_there_are(inspector: Inspector) -> str:
         for key, value in node.labels.items()
     ]
     return (
-        f"Labels now: {', '.join(told) or 'none'}. docker node update takes --label-add KEY=VALUE and "
-        "--label-rm KEY, then the node."
+        f"Labels right now: {', '.join(told) or 'none'}. docker node update takes --label-add KEY=VALUE or "
+        "--label-rm KEY, followed by the node."
     )
 
 
@@ -68,56 +66,61 @@ def _who_leads(inspector: Inspector) -> str:
     )
     managers = [node.name for node in inspector.snapshot.nodes if node.role == "manager"]
     if managers == ["manager1"]:
-        return "The swarm may never be without a manager. So first promote the one, then demote the other."
-    return f"Managers: {', '.join(managers)}; {leader} leads. Demote on one that answers docker node ls."
+        return (
+            "A swarm can't be without a manager, so promote the new one first, and then demote the old one."
+        )
+    return (
+        f"Managers: {', '.join(managers)}; the leader is {leader}. Demote on one that answers docker node ls."
+    )
 
 
 def _what_worker1_believes(inspector: Inspector) -> str:
     believed = inspector.snapshot.engines["worker1"].swarm
-    return f"worker1 itself believes that its swarm is {believed}. A node can be in one swarm only." + (
-        " So it leaves first: docker swarm leave, on worker1." if believed == "active" else " Let it join."
+    return f"worker1 itself believes that its swarm is {believed}. A node can be in only one swarm." + (
+        " So let it leave first: docker swarm leave, on worker1." if believed == "active" else " Let it join."
     )
 
 
-EXERCISES = (
-    Exercise(
+EXERCISES = {
+    1: Exercise(
         task="Write the version of worker2's engine, and nothing else, to /lab/worker2-version",
         points=_saved_version,
-        why="scripts and inventories read single fields; --format gives them without another tool",
+        why="scripts and inventories need single fields, and --format prints them without another tool",
         hints=(
-            "Look at the whole JSON: docker node inspect worker2. Where does a version stand?",
-            "Below Description, then Engine, then EngineVersion. A path in --format begins with a dot.",
+            "Look at the whole JSON: docker node inspect worker2. Where do you see a version?",
+            "Under Description, then Engine, then EngineVersion. A path in --format starts with a dot.",
             _what_the_file_says,
         ),
+        drill=True,
     ),
-    Exercise(
+    2: Exercise(
         task="Give worker2 the label disk=ssd",
         points=_is_labelled,
-        why="labels are how you tell the scheduler what only you know about a machine",
+        why="labels are how you tell the scheduler what only you know about a node",
         hints=(
-            "A label belongs to the part of a node that you may change. Which subcommand of docker node "
-            "changes it? On which node do you run it?",
+            "A label is in the part of a node that you can change. Which subcommand of docker node "
+            "changes it, and on which node do you run it?",
             "docker node update --help lists the options. One of them adds a label.",
             _which_labels_there_are,
         ),
     ),
-    Exercise(
+    3: Exercise(
         task="Bring back worker1 as a worker: three ready nodes, each listed once; and disk=ssd of worker2",
         points=_all_back,
-        why="a node that was removed by force does not know it, and looks healthy from the inside",
+        why="a node that was removed by force doesn't know about it, and looks healthy from the inside",
         hints=(
             "Ask worker1 what it believes: docker system info | grep Swarm",
             _what_worker1_believes,
-            "Two commands, both on worker1: first out, then in with the worker token in /lab/worker-token.",
+            "Two commands, both on worker1: leave, and then join with the token in /lab/worker-token.",
         ),
     ),
-    Exercise(
-        task="Hand the swarm over: worker1 is its only manager, manager1 a worker, all three are ready",
+    4: Exercise(
+        task="Hand the swarm over: worker1 is its only manager, manager1 a worker, and all three are ready",
         points=_handed_over,
-        why="machines get replaced; a swarm moves to other managers without stopping a single container",
+        why="servers get replaced, and a swarm moves to new managers without stopping a single container",
         hints=(
-            "A swarm is never without a manager. What does that say about the order of promote and demote?",
+            "A swarm is never without a manager. What does that mean for the order of promote and demote?",
             _who_leads,
         ),
     ),
-)
+}

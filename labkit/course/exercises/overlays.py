@@ -25,28 +25,30 @@ def _own_range(inspector: Inspector) -> Iterator[Verdict]:
 
 def _where_warehouse_is(inspector: Inspector) -> str:
     if any(network.name == "warehouse" for network in inspector.snapshot.networks):
-        return "A network's range cannot be changed: docker network rm warehouse, then create it anew."
+        return (
+            "A network's subnet can't be changed. Run docker network rm warehouse, and then create it again."
+        )
     local = inspector.run(
         _PROBE_NODE, "docker network inspect --format '{{.Driver}}' warehouse"
     ).stdout.strip()
     if local:
-        return f"{_PROBE_NODE} has a {local} network of this name, for itself alone: remove it. -d overlay?"
-    return f"The command begins with docker network create -d overlay --subnet {_SUBNET}."
+        return f"{_PROBE_NODE} has a {local} network of this name that ends there. Use -d overlay."
+    return f"The command starts with docker network create -d overlay --subnet {_SUBNET}."
 
 
 def _no_vip(inspector: Inspector) -> Iterator[Verdict]:
     service, spec = inspector.snapshot.service("cache"), inspector.service("cache")
     if service is None or spec is None:
-        yield Verdict(False, "there is no service cache yet")
+        yield Verdict(False, "there's no service cache yet")
         return
     image = service.image.rpartition("/")[2].partition(":")[0]
     yield Verdict(image == "redis", f"cache runs the image {service.image}")
     networks = ", ".join(service.networks) or "no network of the swarm"
     yield Verdict("my_overlay" in _joined(inspector, "cache"), f"cache is on {networks}")
     if _endpoint_mode(inspector, "cache") == "dnsrr":
-        yield Verdict(True, "the name cache leads straight to its tasks")
+        yield Verdict(True, "the name cache leads directly to its tasks")
     else:
-        yield Verdict(False, "the name cache leads to a virtual address, not straight to its tasks")
+        yield Verdict(False, "the name cache leads to a virtual address, not directly to its tasks")
     yield inspector.holds(checks.running("cache", 2))
 
 
@@ -57,10 +59,10 @@ def _endpoint_mode(inspector: Inspector, service: str) -> str:
 
 def _what_cache_lacks(inspector: Inspector) -> str:
     if inspector.service("cache") is None:
-        return "docker service create --help: look for --endpoint-mode, --network and --replicas."
+        return "docker service create --help: look for --endpoint-mode, --network, and --replicas."
     if _endpoint_mode(inspector, "cache") != "dnsrr":
-        return "cache has a VIP. docker service update --endpoint-mode dnsrr cache changes it as it runs."
-    return "The mode is right. Look at the other points: docker service inspect --pretty cache"
+        return "cache has a VIP. docker service update --endpoint-mode dnsrr cache changes that."
+    return "The mode is right. Check the other points: docker service inspect --pretty cache"
 
 
 def _tiers_apart(inspector: Inspector) -> Iterator[Verdict]:
@@ -100,7 +102,7 @@ def _who_shares_what(inspector: Inspector) -> str:
     places = "; ".join(
         f"{name}: {', '.join(sorted(_touched(inspector, name))) or 'nothing'}" for name in _TIERS
     )
-    return f"Now ({places}). Give api and db a second network, then take db off the first one."
+    return f"Right now ({places}). Give api and db a second network, and then remove db from the first one."
 
 
 def _probe_inside(inspector: Inspector) -> Iterator[Verdict]:
@@ -141,7 +143,7 @@ def _moved(inspector: Inspector) -> Iterator[Verdict]:
     if not networks or not _joined(inspector, "nginx_overlay"):
         yield Verdict(False, "nginx_overlay is on no network of the swarm")
     elif open_ := sorted(networks - sealed):
-        yield Verdict(False, f"nginx_overlay is on {', '.join(open_)}, where its packets travel readable")
+        yield Verdict(False, f"nginx_overlay is on {', '.join(open_)}, which isn't encrypted")
     else:
         yield Verdict(True, f"nginx_overlay is on {', '.join(sorted(networks))}, encrypted")
     if not any(network.name == "my_overlay" for network in inspector.snapshot.networks):
@@ -158,58 +160,59 @@ def _who_is_in_the_way(inspector: Inspector) -> str:
         service.name for service in inspector.snapshot.services if "my_overlay" in service.networks
     )
     if users:
-        return f"On my_overlay now: {', '.join(users)}. One of them has to move, the others may go."
-    return "No service uses my_overlay any more. While its last tasks stop, rm still refuses: run it again."
+        return f"On my_overlay right now: {', '.join(users)}. One of them has to move, and the others may go."
+    return "No service uses my_overlay anymore. While its last tasks stop, rm still refuses, so run it again."
 
 
-EXERCISES = (
-    Exercise(
+EXERCISES = {
+    1: Exercise(
         task=f"Create an overlay network warehouse with addresses from {_SUBNET}",
         points=_own_range,
-        why="ranges that overlap with a network of your company cut off whatever lives there",
+        why="a subnet that overlaps with one of your company's networks cuts off whatever is on that network",
         hints=(
-            "Which option of docker network create sets a range of addresses? Ask it with --help.",
-            "--subnet takes the range. Without -d overlay you get a bridge, on one node.",
+            "Which option of docker network create sets the addresses? Its --help lists them.",
+            "--subnet takes the range. Without -d overlay, you get a bridge on a single node.",
             _where_warehouse_is,
         ),
     ),
-    Exercise(
-        task="Run a service cache of two redis tasks on my_overlay, whose name leads straight to its tasks",
+    2: Exercise(
+        task="Run a service cache of two redis tasks on my_overlay, whose name leads directly to its tasks",
         points=_no_vip,
-        why="clients of databases often want to know every server, and to choose one by themselves",
+        why="database clients often want to know every server, and to choose one themselves",
         hints=(
             "Three options of docker service create: the mode of the endpoint, the network, the replicas.",
             _what_cache_lacks,
         ),
+        drill=True,
     ),
-    Exercise(
+    3: Exercise(
         task="front reaches api, api reaches db, and front and db share no network",
         points=_tiers_apart,
-        why="whoever breaks into the service that faces the world should not find the database next door",
+        why="anyone who breaks into the public service shouldn't find the database next door",
         hints=(
             "One network for front and api, another for api and db. Which service is on both?",
-            "docker service update takes --network-add and --network-rm, both at once if you like.",
+            "docker service update takes --network-add and --network-rm, even in a single command.",
             _who_shares_what,
         ),
     ),
-    Exercise(
+    4: Exercise(
         task="On manager1, run a plain container probe on an overlay network that nginx_service is on",
         points=_probe_inside,
-        why="one container with tools inside the network shows what a service sees, without changing it",
+        why="a container with tools inside the network shows what a service sees, and changes nothing",
         hints=(
-            "Only an attachable network lets it in, and a network cannot become attachable later.",
-            "Three steps: create the network, add it to nginx_service, then docker run with --network.",
+            "Only an attachable network accepts it, and a network can't become attachable later.",
+            "Three steps: create the network, add it to nginx_service, and run the container with --network.",
             _what_probe_lacks,
         ),
     ),
-    Exercise(
+    5: Exercise(
         task="Move nginx_overlay to an encrypted network, both tasks running, and remove my_overlay",
         points=_moved,
-        why="a network cannot be changed while it lives, so you move services from an old one to a new one",
+        why="an existing network can't be changed, so you move its services to a new one",
         hints=(
-            "First the new network. Then one docker service update can add it and remove the old one.",
-            "Whoever still uses my_overlay keeps it. plots.topology(lab.snapshot()) shows who that is.",
+            "First create the new network. Then one docker service update can add it and remove the old one.",
+            "Services that still use my_overlay keep it alive. plots.topology(lab.snapshot()) shows them.",
             _who_is_in_the_way,
         ),
     ),
-)
+}

@@ -8,7 +8,6 @@ from labkit.swarm import checks, explain
 from labkit.swarm.checks import Verdict
 from labkit.swarm.model import Service
 
-_GIB = 2**30
 _HANGING = ("paused", "rollback_paused")
 
 
@@ -22,20 +21,6 @@ def _is_nginx(service: Service) -> Verdict:
         service.image.rpartition("/")[2].partition(":")[0] == "nginx",
         f"{service.name} runs the image {service.image}",
     )
-
-
-def _shop(inspector: Inspector) -> Iterator[Verdict]:
-    there, shop = _exists(inspector, "shop")
-    yield there
-    if shop is None:
-        return
-    yield _is_nginx(shop)
-    if shop.replicas is None:
-        yield Verdict(False, "shop is a global service: it has no number of replicas")
-    else:
-        yield Verdict(shop.replicas == 3, f"shop is to have {shop.replicas} replicas")
-    yield inspector.holds(checks.publishes("shop", 8090, 80, "ingress"))
-    yield inspector.holds(checks.running("shop", 3))
 
 
 def _agent(inspector: Inspector) -> Iterator[Verdict]:
@@ -113,14 +98,22 @@ def _report(inspector: Inspector) -> Iterator[Verdict]:
     yield inspector.holds(checks.running("report", 1))
 
 
-def _how_shop_stands(inspector: Inspector) -> str:
-    shop = inspector.snapshot.service("shop")
-    if shop is None:
-        return "There is no service shop: docker service create -d --name shop, with --replicas and -p."
-    return (
-        f"{_ordered(shop)}. What is wrong can be changed by docker service update (--publish-rm, "
-        "--publish-add, --replicas, --image), or remove shop and create it again."
-    )
+def _catalog(inspector: Inspector) -> Iterator[Verdict]:
+    there, catalog = _exists(inspector, "catalog")
+    yield there
+    if catalog is None:
+        return
+    limit = catalog.memory_limit
+    yield Verdict(120_000_000 <= limit <= 140_000_000, f"a task of catalog may use {_size(limit)}")
+    container = (inspector.service("catalog") or {})["Spec"]["TaskTemplate"]["ContainerSpec"]
+    command = " ".join([*(container.get("Command") or ()), *(container.get("Args") or ())])
+    loads = "product[n++]" in command
+    yield Verdict(loads, f"catalog {'still loads' if loads else 'no longer loads'} its products")
+    yield inspector.holds(checks.running("catalog", 1))
+
+
+def _size(memory: int) -> str:
+    return f"{memory / 2**20:,.0f} MiB of memory" if memory else "any amount of memory"
 
 
 def _how_agent_stands(inspector: Inspector) -> str:
@@ -138,6 +131,11 @@ def _ordered(service: Service) -> str:
     return f"{service.name} is ordered as {kind} of {service.image}{rules}, ports: {ports}"
 
 
+def _how_catalog_ended(inspector: Inspector) -> str:
+    found = explain.troubles(inspector.snapshot, "catalog")
+    return " ".join(found) or "Now docker service ps catalog shows how its task is doing."
+
+
 def _what_report_waits_for(inspector: Inspector) -> str:
     return (
         " ".join(explain.troubles(inspector.snapshot, "report"))
@@ -146,11 +144,12 @@ def _what_report_waits_for(inspector: Inspector) -> str:
 
 
 def _how_web_stands(inspector: Inspector) -> str:
-    web = inspector.snapshot.service("web")
-    if web is None:
+    web, found = inspector.snapshot.service("web"), inspector.service("web")
+    if web is None or found is None:
         return "There is no service web any more: run the chapter's cells again, from the top."
-    said = f"Its update is {web.update or 'yet to come'}; it is to run {web.image}."
-    return f"{said} docker service rollback web undoes the last update, whatever it changed."
+    before = found.get("PreviousSpec", {}).get("TaskTemplate", {}).get("ContainerSpec", {}).get("Image", "")
+    named = before.partition("@")[0] or "nothing, because there is no earlier specification"
+    return f"Now web is to run {web.image}. docker service rollback web would lead to {named}."
 
 
 def _how_updates_go(inspector: Inspector) -> str:
@@ -162,55 +161,56 @@ def _how_updates_go(inspector: Inspector) -> str:
     )
 
 
-EXERCISES = (
-    Exercise(
-        task="Run a service shop of nginx:latest: three replicas, port 8090 of every node leads to port 80",
-        points=_shop,
-        why="name, image, number and port: nearly every service that you run begins with these four",
-        hints=(
-            "It is the first command of this chapter, with another name, port and number.",
-            "In -p the port of the nodes stands first, then that of the containers.",
-            _how_shop_stands,
-        ),
-    ),
-    Exercise(
+EXERCISES = {
+    2: Exercise(
         task="Run a service agent of nginx:latest on every node; port 9100 of a node leads to its own agent",
         points=_agent,
-        why="monitoring and log collectors work like this: one on each node, reached on that very node",
+        why="monitoring and log collectors run like this: one on every node, reached on that very node",
         hints=(
             "Which kind of service has a task on every node? Which kind of port stays on its node?",
-            "Look at how edge was created. Does the agent need its constraint?",
+            "Look at how edge was created. Does the agent need a constraint?",
             "--mode global, and the long form of -p: published=…,target=…,mode=host",
             _how_agent_stands,
         ),
     ),
-    Exercise(
+    3: Exercise(
         task="Bring web to the image web:3, one task at a time, with four tasks running at every moment",
         points=_without_a_dip,
-        why="a dip in the middle of the day turns customers away; starting first costs only a little room",
+        why="a dip in the middle of the day turns customers away; starting first only costs a little room",
         hints=(
-            "By default the old task is stopped first. One of the options says to start the new one first.",
+            "By default the old task is stopped first. One of the options starts the new one first.",
             "docker service update -h | grep order",
             _how_updates_go,
         ),
     ),
-    Exercise(
+    4: Exercise(
         task="Bring web back to four tasks of web:3, with no update left hanging",
         points=_back,
-        why="the fastest way out of a bad release is the way back; look for the cause when all is well again",
+        why="a rollback undoes only the last update, so after two of them you have to name the good image",
         hints=(
-            "docker service --help lists a subcommand that takes a service back.",
+            "A rollback goes back one step, and your colleague's --force was the last one.",
             _how_web_stands,
+            "An update doesn't have to go forward: docker service update --image with the image you want.",
         ),
     ),
-    Exercise(
+    5: Exercise(
         task="Make the task of report run on worker1, with 64 MB reserved and its constraint as it is",
         points=_report,
-        why="a pending task says why it waits; often the node lacks a note, not the service a change",
+        why="a pending task says what it waits for, and often the fix is a label on a node",
         hints=(
-            'Two things keep it waiting. lab.explain("report") tells of the first.',
+            'Two things keep it waiting. lab.explain("report") describes the first.',
             "A label is added to the node, as for db. A reservation is changed with docker service update.",
             _what_report_waits_for,
         ),
     ),
-)
+    6: Exercise(
+        task="Make catalog run with a memory limit of 128 MB",
+        points=_catalog,
+        why="exit code 137 with OOMKilled means a limit that is too low, or a program that leaks memory",
+        hints=(
+            "docker service ps catalog shows the exit code. 137 is 128 plus 9, the number of SIGKILL.",
+            "docker inspect --format '{{.State.OOMKilled}}' on the node tells who sent it.",
+            _how_catalog_ended,
+        ),
+    ),
+}

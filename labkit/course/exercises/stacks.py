@@ -1,5 +1,6 @@
 """Chapter 7, ship stacks."""
 
+import re
 from collections.abc import Iterator
 
 import yaml
@@ -13,6 +14,8 @@ _STACK_LABEL = "com.docker.stack.namespace"
 _TASK_LABEL = "com.docker.swarm.task.name"
 _FILE = "/lab/blog.yml"
 _LEAKED, _LEAKED_ID = "/lab/leaked-key", "/lab/leaked-key-id"
+_PROMO, _PROMO_FILE = "promo_web", "/lab/promo.yml"
+_DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})$")
 
 
 def _of_stack(inspector: Inspector, name: str, stack: str) -> Verdict:
@@ -37,7 +40,7 @@ def _file_says(inspector: Inspector, **wanted: tuple[str, int]) -> Verdict:
             for name, service in services.items()
         }
     except (yaml.YAMLError, TypeError, KeyError, AttributeError):
-        return Verdict(False, f"{_FILE} is no compose file with an image for each service")
+        return Verdict(False, f"{_FILE} isn't a compose file with an image for each service")
     told = ", ".join(f"{name} ({image}, replicas: {count})" for name, (image, count) in found.items())
     return Verdict(found == wanted, f"{_FILE} asks for {told or 'nothing'}")
 
@@ -65,15 +68,72 @@ def _grown_blog(inspector: Inspector) -> Iterator[Verdict]:
         yield Verdict(gone, "blog_cache is gone" if gone else "blog_cache is still there")
 
 
+def _what_the_file_lacks(inspector: Inspector) -> str:
+    text = inspector.file(_FILE) or ""
+    if re.search(r"^name:", text, re.MULTILINE):
+        return "Remove the line name: from the file. The command names the stack: docker stack deploy … blog"
+    if "scale:" in text:
+        return "scale: is only known to docker compose. Write deploy: and, indented below it, replicas: 2."
+    if "condition:" in text:
+        return "Remove the line depends_on: Swarm starts services in no particular order."
+    said = _file_says(inspector, web=("web:1", 2), cache=("redis:7", 1))
+    if not said:
+        return f"{said.text}. It should ask for web (web:1, 2 replicas) and cache (redis:7, 1 replica)."
+    return "The file is right. Deploy it: docker stack deploy --compose-file /lab/blog.yml blog"
+
+
 def _what_the_blog_lacks(inspector: Inspector) -> str:
     if inspector.service("blog_web") is None:
-        return "There is no stack blog now: docker stack deploy --compose-file /lab/blog.yml blog."
+        return "There's no stack blog now: docker stack deploy --compose-file /lab/blog.yml blog"
     said = _file_says(inspector, web=("web:2", 3))
     if not said:
         return f"{said.text}. Write the whole file again with cat, or change it with sed."
     if inspector.service("blog_cache"):
-        return "cache is no longer in the file. Deploy it with --prune."
-    return "The file looks right. Deploy it, and give the update a moment: docker stack ps blog."
+        return "The file no longer names cache. Deploy it with --prune."
+    return "The file looks right. Deploy it, and give the update a moment: docker stack ps blog"
+
+
+def _pinned(inspector: Inspector) -> Iterator[Verdict]:
+    belongs = _of_stack(inspector, _PROMO, "promo")
+    yield belongs
+    text = inspector.file(_PROMO_FILE)
+    if text is None:
+        yield Verdict(False, f"there is no file {_PROMO_FILE}")
+        return
+    try:
+        image = str(yaml.safe_load(text)["services"]["web"]["image"])
+    except (yaml.YAMLError, TypeError, KeyError):
+        yield Verdict(False, f"{_PROMO_FILE} doesn't name an image for web")
+        return
+    wanted = _DIGEST.search(image)
+    yield Verdict(bool(wanted), f"{_PROMO_FILE} names {image}{'' if wanted else ', which has no digest'}")
+    if not belongs:
+        return
+    runs = inspector.holds(checks.running(_PROMO, 2))
+    yield runs
+    if not runs:
+        return
+    spec = (inspector.service(_PROMO) or {})["Spec"]
+    found = _DIGEST.search(spec["TaskTemplate"]["ContainerSpec"]["Image"])
+    if wanted:
+        same = found is not None and found[1] == wanted[1]
+        words = "the digest that the file names" if same else "another digest than the file names"
+        yield Verdict(same, f"{_PROMO} was deployed with {words}")
+    versions = set()
+    for node in sorted({task.node for task in inspector.tasks(_PROMO)}):
+        for entry in inspector.containers_of(_PROMO, node):
+            said = inspector.run(node, f"docker exec {entry['Id']} sh -c 'echo $VERSION'")
+            versions.add(said.stdout.strip())
+    told = " and ".join(sorted(versions)) or "unknown"
+    yield Verdict(versions == {"1"}, f"the version that the tasks of {_PROMO} run: {told}")
+
+
+def _which_digest(inspector: Inspector) -> str:
+    if inspector.service(_PROMO) is None:
+        return f"There's no service {_PROMO} now: docker stack deploy --compose-file {_PROMO_FILE} promo"
+    tasks = sorted(inspector.manager.tasks(filters={"service": _PROMO}), key=lambda task: task["CreatedAt"])
+    images = dict.fromkeys(task["Spec"]["ContainerSpec"]["Image"] for task in tasks)
+    return f"The tasks of {_PROMO} have run these images, the first one first: {', '.join(images)}."
 
 
 def _knows_its_place(inspector: Inspector) -> Iterator[Verdict]:
@@ -95,7 +155,7 @@ def _knows_its_place(inspector: Inspector) -> Iterator[Verdict]:
     if not names:
         return
     kind = (((inspector.config(names[0]) or {}).get("Spec") or {}).get("Templating") or {}).get("Name", "")
-    yield Verdict(kind == "golang", f"the config {names[0]} is {'a template' if kind else 'no template'}")
+    yield Verdict(kind == "golang", f"the config {names[0]} is {'' if kind else 'not '}a template")
     for node in sorted({task.node for task in tasks}):
         for entry in inspector.containers_of("blog_web", node):
             replica = entry["Labels"][_TASK_LABEL].split(".")[1]
@@ -109,19 +169,22 @@ def _another_name(inspector: Inspector) -> str:
     service = inspector.service("blog_web") or {"Spec": {"TaskTemplate": {"ContainerSpec": {}}}}
     used = service["Spec"]["TaskTemplate"]["ContainerSpec"].get("Configs") or ()
     if not used:
-        return "blog_web uses no config yet. In the file, the service and the end need a key configs each."
-    config = inspector.config(used[0]["ConfigName"]) or {"Spec": {}}
+        return (
+            "blog_web uses no config yet. The file needs configs in two places: in web, and at the top level."
+        )
+    name = used[0]["ConfigName"]
+    config = inspector.config(name) or {"Spec": {}}
     if "Templating" not in config["Spec"]:
-        return f"{used[0]['ConfigName']} is no template. Add template_driver: golang, and a new name."
-    return (
-        f"{used[0]['ConfigName']} is a template. A change of its text needs a new name: name: blog_place_2."
-    )
+        return (
+            f"{name} isn't a template. Add template_driver: golang and a new name, such as name: replica_2."
+        )
+    return f"{name} is a template. To change its text, give it a new name, such as name: replica_2."
 
 
 def _rotated(inspector: Inspector) -> Iterator[Verdict]:
     leaked, identity = inspector.file(_LEAKED), inspector.file(_LEAKED_ID)
     if not leaked or not identity:
-        yield Verdict(False, f"there is no {_LEAKED}: run the cell that leaks the key first")
+        yield Verdict(False, f"there is no file {_LEAKED}: run the cell that leaks the key first")
         return
     runs = inspector.holds(checks.running("api", 1))
     yield runs
@@ -153,57 +216,63 @@ def _secrets_of(inspector: Inspector, service: str) -> list[tuple[str, str]]:
 def _who_uses_the_key(inspector: Inspector) -> str:
     service = inspector.service("api")
     if service is None:
-        return "The service api is gone: create it with --secret source=NEW,target=api_key."
+        return "The service api is gone. Create it again with --secret source=NEW,target=api_key."
     names = ", ".join(f"{name} as {file}" for name, file in _secrets_of(inspector, "api"))
     return (
-        f"api uses {names or 'no secret'} now. Whatever it no longer uses can be removed: docker secret rm."
+        f"api uses {names or 'no secret'} now. A secret that no service uses can be removed: docker secret rm"
     )
 
 
-EXERCISES = (
-    Exercise(
-        task="Deploy /lab/blog.yml as the stack blog: two replicas of web:1, one of redis:7",
+EXERCISES = {
+    1: Exercise(
+        task="Fix /lab/blog.yml and deploy it as the stack blog: two replicas of web:1, one of redis:7",
         points=_blog,
-        why="an application in one file can be reviewed, kept in Git, and set up again in an emergency",
+        why="many files are written for docker compose, which reads a newer format than docker stack deploy",
         hints=(
-            "Begin with the line services: and, indented by two spaces, the names web: and cache: below it.",
-            "The number of replicas stands below deploy: because only a swarm understands it.",
-            lambda inspector: (
-                "A service without the name blog_ in front was made by another command, or in another stack: "
-                "docker stack ls."
-                if inspector.snapshot.services
-                else "docker stack deploy --detach --compose-file /lab/blog.yml blog"
-            ),
+            "Deploy the file and read the error. It names the key that docker stack deploy can't use.",
+            _what_the_file_lacks,
         ),
     ),
-    Exercise(
-        task="Bring the stack blog to three replicas of web:2, without blog_cache",
+    2: Exercise(
+        task="Update /lab/blog.yml and deploy it: three replicas of web:2, and no blog_cache",
         points=_grown_blog,
-        why="a service that the file no longer names keeps running, and nobody remembers what it is for",
+        why="a manual change that isn't in the file disappears with the next deploy, usually at a bad moment",
         hints=(
-            "Change the file first: image, replicas, and no cache any more. Then deploy it as before.",
+            "Change the file first: the image, the replicas, and no cache. Then deploy it.",
             "docker stack deploy --help: one option is about services that are no longer referenced.",
             _what_the_blog_lacks,
         ),
     ),
-    Exercise(
+    5: Exercise(
+        task="Run the promotion page's earlier image again, and name its digest in /lab/promo.yml",
+        points=_pinned,
+        why="with a digest in the file, what runs depends on your deploys and not on somebody else's push",
+        hints=(
+            "docker service inspect promo_web shows the current Spec, and the PreviousSpec that it replaced.",
+            "Put the whole earlier image into the file, with @sha256: and all that follows, and deploy it.",
+            _which_digest,
+        ),
+    ),
+    3: Exercise(
         task="Give every task of blog_web a file /etc/blog.conf that says replica= and its own number",
         points=_knows_its_place,
-        why="one template replaces a file for each task, which somebody would have to copy and keep right",
+        why="one template replaces a file for each task that someone would have to copy and update",
         hints=(
-            "The text is replica={{ .Task.Slot }}. Write it to a file with echo and single quotes.",
-            "The shop shows both places in a compose file, and that template_driver makes it a template.",
+            "The text is replica={{.Task.Slot}}. Write it to a file with echo and single quotes.",
+            "The shop's file shows both places for configs. Add template_driver: golang beside file:.",
             _another_name,
         ),
+        drill=True,
     ),
-    Exercise(
+    4: Exercise(
         task="Rotate the key of api: another one in /run/secrets/api_key, the leaked secret removed",
         points=_rotated,
-        why="keys leak; a swarm in which they are easy to change makes that an accident, not a disaster",
+        why="keys leak; if you can replace one in a minute, a leak is an incident and not a disaster",
         hints=(
             "The order of the database above: create the new one, update the service, remove the old one.",
-            "source= is the secret's name in the swarm, target= the file's name in the task.",
+            "source= is the secret's name in the swarm, and target= the file's name in the container.",
             _who_uses_the_key,
         ),
+        drill=True,
     ),
-)
+}
