@@ -9,7 +9,7 @@ from labkit.bundle.manifest import IMAGES, WITH_MACHINE, Manifest, chunks, other
 from labkit.engine import doctor
 from labkit.engine.selection import DOCKER, VM, VM_DIRECT, EngineContext
 from labkit.engine.vm import process
-from labkit.images import builder, engines, vm_disk
+from labkit.images import builder, engines, store, vm_disk
 from labkit.topology import topology
 from labkit.util.console import ProgressReporter
 from labkit.util.errors import BundleInvalid, EngineNotFound, SetupFailed
@@ -42,10 +42,10 @@ def load(
     client = context.own_client(_ENGINE_SECONDS)
     _require_architecture(manifest, file, client.version()["Arch"])
     with reporter.step("Images") as step:
-        missing = [tag for tag in manifest.images if not builder.has(client, tag)]
+        missing = [tag for tag in manifest.images if not store.has(client, tag)]
         if missing:
             doctor.require_room(client)
-            builder.load(client, _images(file, step.bar))
+            store.load(client, _images(file, step.bar))
         step.result = f"{len(missing)} loaded, {len(manifest.images) - len(missing)} already present"
     quiet = ProgressReporter(quiet=True)
     builder.ensure_all(client, topology.load().images, quiet)  # moves the tags that the topology file uses

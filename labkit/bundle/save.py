@@ -24,7 +24,7 @@ from labkit.bundle.manifest import (
     this_python,
 )
 from labkit.engine.selection import EngineContext
-from labkit.images import builder, engines, vm_disk
+from labkit.images import builder, engines, store, vm_disk
 from labkit.topology import topology
 from labkit.util import lock
 from labkit.util.console import ProgressReporter, Step
@@ -64,9 +64,9 @@ def save(
             wheels.download(versions, folder, wheels.requirements())
             step.result = f"{len(list(folder.iterdir()))} wheels for Python {listed(versions)}"
         with reporter.step("Images") as step:
-            size = sum(builder.size(client, tag) for tag in tags)
+            size = sum(store.size(client, tag) for tag in tags)
             room.require(scratch, size)
-            _pack(builder.save(client, tags), scratch / IMAGES, size, step)
+            _pack(store.save(client, tags), scratch / IMAGES, size, step)
             step.result = room.megabytes((scratch / IMAGES).stat().st_size)
         paths = {f"{WHEELS}/{path.name}": path for path in sorted(folder.iterdir())}
         before = project_files()
@@ -81,7 +81,7 @@ def save(
             members={
                 name: digest(path) for name, path in {**before, **paths, IMAGES: scratch / IMAGES}.items()
             },
-            machine=builder.size(client, tags[-1]) if context.wants_vm else 0,
+            machine=store.size(client, tags[-1]) if context.wants_vm else 0,
         )
         (scratch / MANIFEST).write_bytes(manifest.to_json())
         after = {MANIFEST: scratch / MANIFEST, **paths, IMAGES: scratch / IMAGES}

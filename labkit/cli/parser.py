@@ -59,7 +59,7 @@ def common() -> argparse.ArgumentParser:
         "--engine",
         choices=command_hint.ENGINE_KINDS,
         default=argparse.SUPPRESS,
-        help="what carries the nodes: this machine's Docker, or a virtual machine with a full kernel",
+        help="what the nodes run on: this computer's Docker, or a virtual machine with a full kernel",
     )
     return common
 
@@ -79,47 +79,57 @@ def make() -> argparse.ArgumentParser:
         return made
 
     _add_lab_commands(command)
+    _add_node_commands(command)
     _add_course_commands(command)
+    _add_image_commands(command)
     _add_setup_commands(command)
     return parser
 
 
 def _add_lab_commands(command: Add) -> None:
-    start = command("start", "lab_commands.start", "set up everything, start the nodes, open JupyterLab")
+    start = command("start", "lab_commands.start", "set up everything, start the nodes, and open JupyterLab")
     start.add_argument("--no-browser", action="store_true", help="only print JupyterLab's URL")
     start.add_argument("--port", type=int, default=8888, help="first port to try (8888)")
     start.add_argument(
         "--notebooks",
         metavar="FOLDER",
         type=Path,
-        help="work on copies in FOLDER; makes those that are missing",
+        help="work on copies of the notebooks in FOLDER, which are created if missing",
     )
-    _add_docker(start, "VERSION|NODE=VERSION", "the nodes' Docker version, or one node's (26.1)")
+    _add_docker(start, "VERSION|NODE=VERSION", "Docker version of all nodes, or of one node (26.1)")
 
-    up = command("up", "lab_commands.up", "start the nodes; again: bring back what is missing")
+    up = command("up", "lab_commands.up", "start the nodes; if some are running, start what's missing")
     up.add_argument("--swarm", action="store_true", help="also form the swarm")
     up.add_argument(
-        "--early", action="store_true", help="start with the first chapter's images, then build the others"
+        "--early",
+        action="store_true",
+        help="start as soon as the first chapter's images are built, and then build the others",
     )
-    up.add_argument("--keep", action="store_true", help="leave a failed start as it is, to look at")
-    _add_docker(up, "VERSION|NODE=VERSION", "the nodes' Docker version, or one node's (26.1)")
+    up.add_argument(
+        "--keep", action="store_true", help="leave a failed start as it is, so you can inspect it"
+    )
+    _add_docker(up, "VERSION|NODE=VERSION", "Docker version of all nodes, or of one node (26.1)")
 
-    upgrade = command("upgrade", "lab_commands.upgrade", "replace a node's Docker by a newer version")
+    upgrade = command("upgrade", "lab_commands.upgrade", "upgrade a node to a newer Docker version")
     upgrade.add_argument("node", metavar="NODE")
     upgrade.add_argument("--docker", metavar="VERSION", required=True, help="such as 28.5")
     upgrade.add_argument(
-        "--fresh", action="store_true", help="wipe the node and let it rejoin its swarm; any version"
+        "--fresh", action="store_true", help="wipe the node, install any version, and rejoin the swarm"
     )
 
-    down = command("down", "lab_commands.down", "remove the lab: containers, networks, volumes")
-    down.add_argument("--all", action="store_true", help="every lab on this engine")
-    down.add_argument("--cache", action="store_true", help="also the images kept from Docker Hub")
+    down = command("down", "lab_commands.down", "remove the lab: containers, networks, and volumes")
+    down.add_argument("--all", action="store_true", help="remove every lab on this engine")
+    down.add_argument("--cache", action="store_true", help="also remove the images kept from Docker Hub")
 
-    status = command("status", "lab_commands.status", "show the nodes and their part in the swarm")
+
+def _add_node_commands(command: Add) -> None:
+    status = command("status", "lab_commands.status", "show the nodes and their roles in the swarm")
     status.add_argument("--json", action="store_true")
 
     doctor = command(
-        "doctor", "lab_commands.doctor", "try what this machine can do, and say what to do about the rest"
+        "doctor",
+        "lab_commands.doctor",
+        "find out what this computer can do, and suggest what to do about the rest",
     )
     doctor.add_argument("--json", action="store_true")
 
@@ -131,15 +141,17 @@ def _add_lab_commands(command: Add) -> None:
     shell.add_argument("node", metavar="NODE")
 
     logs = command(
-        "logs", "lab_commands.logs", "print what a node's engine says, or the registry, or the storage"
+        "logs",
+        "lab_commands.logs",
+        "print the log of a node's engine, of the registry, or of the storage server",
     )
     logs.add_argument("node", metavar="NODE")
-    logs.add_argument("-n", "--lines", type=int, help="only the last LINES")
+    logs.add_argument("-n", "--lines", type=int, help="print only the last LINES")
 
     command(
         "reset",
         "lab_commands.reset",
-        "bring the nodes back to bare engines: no swarm, no containers, nothing stored",
+        "turn the nodes into bare engines again: no swarm, no containers, no data",
     )
 
 
@@ -148,84 +160,95 @@ def _add_docker(parser: argparse.ArgumentParser, metavar: str, help: str) -> Non
 
 
 def _add_course_commands(command: Add) -> None:
-    begin = command("begin", "course_commands.begin", "bring the lab to a chapter's starting state")
+    begin = command("begin", "course_commands.begin", "bring the lab into a chapter's starting state")
     begin.add_argument("chapter", metavar="CHAPTER")
-    begin.add_argument("--yes", action="store_true", help="remove what you have made without asking")
+    begin.add_argument("--yes", action="store_true", help="remove what you've created without asking")
 
     practice = command(
-        "practice", "course_commands.practice", "begin a scenario of the exam, with hints; or list them"
+        "practice", "course_commands.practice", "begin one of the exam's scenarios, with hints, or list them"
     )
     practice.add_argument("scenario", nargs="?", default="", metavar="SCENARIO", help="such as pending-label")
-    practice.add_argument("--seed", type=int, help="the same number gives the same case again")
-    practice.add_argument("--yes", action="store_true", help="remove what you have made without asking")
+    practice.add_argument("--seed", type=int, help="use the same number to get the same case again")
+    practice.add_argument("--yes", action="store_true", help="remove what you've created without asking")
 
     exam = command(
-        "exam", "course_commands.exam", "start an exam, go on to its next scenario, or tell how it stands"
+        "exam", "course_commands.exam", "start an exam, go on to its next scenario, or show its status"
     )
     exam.add_argument("action", nargs="?", choices=("start", "next", "status"), default="start")
-    exam.add_argument("--minutes", type=float, default=60, help="how long it takes (60)")
-    exam.add_argument("--count", type=int, default=5, help="how many scenarios it has (5)")
-    exam.add_argument("--seed", type=int, help="the same number gives the same exam again")
-    exam.add_argument("--yes", action="store_true", help="remove what you have made without asking")
+    exam.add_argument("--minutes", type=float, default=60, help="time limit (60)")
+    exam.add_argument("--count", type=int, default=5, help="number of scenarios (5)")
+    exam.add_argument("--seed", type=int, help="use the same number to get the same exam again")
+    exam.add_argument("--yes", action="store_true", help="remove what you've created without asking")
 
-    check = command("check", "course_commands.check", "grade an exercise by looking at the swarm")
+    check = command("check", "course_commands.check", "grade an exercise by inspecting the swarm")
     check.add_argument(
         "exercise",
         nargs="?",
         default="",
         metavar="EXERCISE",
-        help="such as create.1 (the scenario that runs)",
+        help="such as create.1 (default: the current scenario)",
     )
 
-    hint = command("hint", "course_commands.next_hint", "print the next hint to an exercise")
+    hint = command("hint", "course_commands.next_hint", "print the next hint for an exercise")
     hint.add_argument("exercise", metavar="EXERCISE")
 
     explain = command(
-        "explain", "course_commands.explain", "say in plain words how a service or a node stands"
+        "explain", "course_commands.explain", "explain the state of a service or a node in plain words"
     )
     explain.add_argument("name", metavar="SERVICE|NODE")
 
-    progress = command("progress", "course_commands.progress", "show which exercises you have solved")
+    progress = command("progress", "course_commands.progress", "show which exercises you've solved")
     form = progress.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true")
-    form.add_argument("--html", metavar="FILE", type=Path, help="write one HTML page")
-    form.add_argument("--export", metavar="FILE", type=Path, help="write it to FILE, for another machine")
+    form.add_argument("--html", metavar="FILE", type=Path, help="write it to an HTML page")
+    form.add_argument("--export", metavar="FILE", type=Path, help="write it to FILE, for another computer")
     form.add_argument(
-        "--import", metavar="FILE", type=Path, dest="load", help="add what another machine has exported"
+        "--import", metavar="FILE", type=Path, dest="load", help="add what you exported on another computer"
     )
 
 
-def _add_setup_commands(command: Add) -> None:
-    images = command("images", "setup_commands.images", "list, build, remove or preload the lab's images")
+def _add_image_commands(command: Add) -> None:
+    images = command(
+        "images", "setup_commands.images", "list, build, remove, preload, push, or pull the lab's images"
+    )
     doings = ("ls", "build", "rm", "preload", "push", "pull")
     images.add_argument("action", nargs="?", choices=doings, default="ls")
     images.add_argument(
         "wanted",
         nargs="*",
         metavar="IMAGE|CHAPTER|REGISTRY",
-        help="what preload brings to the nodes (the course's own), or where push and pull keep built images",
+        help="what to preload on the nodes (the course's own images), or where to push to or pull from",
     )
 
-    bundle = command("bundle", None, "save or load all that a machine without network needs, as one file")
+    bundle = command(
+        "bundle", None, "save or load everything that a computer without a network needs, as one file"
+    )
     actions = bundle.add_subparsers(required=True, metavar="ACTION")
-    says = "write FILE: the project, its Python packages, its images (--engine vm: the machine too)"
+    says = "write the project, its Python packages, and its images to FILE (--engine vm: the machine, too)"
     save = actions.add_parser("save", help=says, description=says, parents=[common()])
     save.add_argument("file", metavar="FILE", type=Path)
     save.add_argument(
-        "--python", metavar="X.Y", action="append", default=[], type=_python, help="also for this Python"
+        "--python",
+        metavar="X.Y",
+        action="append",
+        default=[],
+        type=_python,
+        help="also add packages for this Python",
     )
-    _add_docker(save, "VERSION", "also the nodes' image with this Docker")
+    _add_docker(save, "VERSION", "also add the nodes' image with this Docker version")
     save.set_defaults(run="setup_commands.bundle_save")
-    says = "check FILE, then load its images, or where there is no Docker its virtual machine"
+    says = "check FILE, and then load its images, or, without Docker, its virtual machine"
     load = actions.add_parser("load", help=says, description=says, parents=[common()])
     load.add_argument("file", metavar="FILE", type=Path)
     load.set_defaults(run="setup_commands.bundle_load")
 
+
+def _add_setup_commands(command: Add) -> None:
     engine = command("engine", "setup_commands.engine", "stop the Docker engine, if labkit started it")
     engine.add_argument("action", choices=("stop",))
 
     support = command(
-        "support", "support.pack", "pack versions, states, and logs, without secrets, for a bug report"
+        "support", "support.pack", "pack versions, states, and logs (but no secrets) for a bug report"
     )
     support.add_argument(
         "file",
@@ -243,9 +266,12 @@ def _add_setup_commands(command: Add) -> None:
         f"To config.fish: {fish} | source."
     )
 
-    test = command("test", "setup_commands.test", "run all tests; arguments go to pytest")
-    test.add_argument("--full-kernel", action="store_true", help="only the tests that need a full kernel")
-    test.add_argument("--all", action="store_true", help="also the complete full kernel")
+    docs = command("docs", "setup_commands.docs", "build the course and the docs as a static website")
+    docs.add_argument("folder", nargs="?", metavar="FOLDER", type=Path, default=Path(".site"))
+
+    test = command("test", "setup_commands.test", "run the tests; other arguments are passed to pytest")
+    test.add_argument("--full-kernel", action="store_true", help="run only the tests that need a full kernel")
+    test.add_argument("--all", action="store_true", help="run the slow tests, too")
     test.add_argument("pytest", nargs=argparse.REMAINDER, metavar="PYTEST_ARGUMENT")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from labkit.engine.selection import EngineContext
-from labkit.images import builder
+from labkit.images import builder, store
 from labkit.topology import topology
 from labkit.util import lock
 from labkit.util.console import ProgressReporter, Say
@@ -31,7 +31,7 @@ def needed(context: EngineContext) -> bool:
     if context.wants_vm or context.vm() is not None:
         return False
     client = context.client()
-    return not all(builder.has(client, tag) for tag in builder.content_tags(topology.load().images))
+    return not all(store.has(client, tag) for tag in builder.content_tags(topology.load().images))
 
 
 def start_early(context: EngineContext, start: Callable[[], object], reporter: ProgressReporter) -> None:

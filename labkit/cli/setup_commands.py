@@ -4,7 +4,7 @@ import argparse
 
 from labkit.bundle.load import load
 from labkit.bundle.save import save
-from labkit.cli import testing
+from labkit.cli import testing, website
 from labkit.cli.consent import provide_own_engine
 from labkit.cli.lab_commands import cluster_of
 from labkit.course import chapters
@@ -57,6 +57,11 @@ def bundle_load(options: argparse.Namespace) -> int:
 
 def engine(_: argparse.Namespace) -> int:
     daemon.stop(print)
+    return 0
+
+
+def docs(options: argparse.Namespace) -> int:
+    print(website.build(options.folder))
     return 0
 
 

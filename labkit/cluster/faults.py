@@ -45,28 +45,28 @@ def _docker(method: Callable[[Node], None], node: Node) -> tuple[str, ...]:
 STOP = Fault(
     "stop",
     "stopped",
-    "The machine is shut down in good order, as for maintenance.",
+    "The server is shut down properly, as for maintenance.",
     Node.stop,
     Node.start,
 )
 KILL = Fault(
     "kill",
     "stopped",
-    "The machine loses power. Nothing on it has time to say goodbye.",
+    "The server loses power, so nothing on it can clean up.",
     Node.kill,
     Node.start,
 )
 PAUSE = Fault(
     "pause",
     "paused",
-    "The machine hangs. It is there, and answers nothing.",
+    "The server hangs: it's on, but it doesn't respond.",
     Node.pause,
     Node.unpause,
 )
 CUT_OFF = Fault(
     "cut off",
     "cut off",
-    "The network cable is pulled. The node and its tasks run on, but nobody reaches them.",
+    "The network cable is pulled: the node and its tasks keep running, but nothing can reach them.",
     Node.cut_off,
     Node.reconnect,
     CUT_COMMANDS,

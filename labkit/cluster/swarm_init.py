@@ -29,7 +29,8 @@ cd /var/lib/docker
 [ -e swarm/docker-state.json ] || [ -n "$(ls -I storage -I tmp plugins)" ]
 """
 
-# What learners add with `ip link`, and what they leave in /lab; the engine's own things go through its API.
+# What learners add with `ip link` and `iptables`, and what they leave in /lab; the engine's own things go
+# through its API.
 _TIDY = r"""
 for link in /sys/class/net/*; do
     case ${link##*/} in
@@ -37,6 +38,7 @@ for link in /sys/class/net/*; do
         *) ip link delete "${link##*/}" 2>/dev/null || : ;;  # the kernel's own tunnels cannot be deleted
     esac
 done
+iptables --flush INPUT
 find /lab -mindepth 1 -delete
 """
 

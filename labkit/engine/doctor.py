@@ -17,6 +17,7 @@ from docker.errors import APIError, ImageNotFound
 from labkit.engine import rootless
 from labkit.engine.endpoints import Endpoint
 from labkit.engine.selection import EngineContext
+from labkit.topology import topology
 from labkit.util.errors import EngineNotFound, EngineUnsuitable
 
 EVERY = "every chapter"
@@ -275,7 +276,7 @@ def _run_script(engine: docker.DockerClient, image: str) -> str:
         network_mode="none",
         cap_add=["SYS_ADMIN", "NET_ADMIN"],
         device_cgroup_rules=["c 10:229 rwm"],
-        security_opt=["seccomp=unconfined", "apparmor=unconfined"],
+        security_opt=topology.load().nodes[0].api_security_opt,  # what nodes may do, not more
     )
     try:
         container.start()

@@ -11,7 +11,7 @@ from labkit.engine.selection import VM, VM_DIRECT, EngineContext
 from labkit.engine.vm import process
 from labkit.engine.vm.container import Container
 from labkit.engine.vm.virtual_machine import VirtualMachine
-from labkit.images import builder, vm_disk
+from labkit.images import builder, store, vm_disk
 from labkit.util.console import ProgressReporter
 from labkit.util.errors import EngineNotFound, ImageUnavailable
 
@@ -73,7 +73,7 @@ def require_images(context: EngineContext, client: docker.DockerClient, images: 
     """
     if not context.endpoint().vm:
         return
-    if lacking := [tag for tag in builder.content_tags(images) if not builder.has(client, tag)]:
+    if lacking := [tag for tag in builder.content_tags(images) if not store.has(client, tag)]:
         raise ImageUnavailable(
             f"the virtual machine of lab '{context.lab}' does not match this version of Swarm Lab",
             evidence=[f"it lacks {' '.join(lacking)}"],

@@ -1,4 +1,4 @@
-"""Builds the lab's images under content tags, and saves, loads, lists, and removes them.
+"""Builds the lab's images under content tags, and lists and removes them.
 
 A folder `labkit/images/sources/NAME` is one image, `labkit/NAME:<hash of the folder and its foundations>`. A
 changed folder gets a new tag and is built; an unchanged one costs one look-up. A Dockerfile names the images
@@ -17,13 +17,17 @@ from pathlib import Path
 
 import docker
 
-from labkit.images import architecture, base_image, catalog, dockerfile, engines, parallel_build, vm_disk
+from labkit.images import (
+    architecture,
+    base_image,
+    catalog,
+    dockerfile,
+    engines,
+    parallel_build,
+    store,
+    vm_disk,
+)
 from labkit.images.base_image import IMAGE_LABEL, ORIGIN_LABEL, UPSTREAM
-from labkit.images.store import has as has
-from labkit.images.store import load as load
-from labkit.images.store import remove
-from labkit.images.store import save as save
-from labkit.images.store import size as size
 from labkit.util import lock
 from labkit.util.console import ProgressReporter, Say
 from labkit.util.errors import ImageUnavailable
@@ -108,14 +112,14 @@ def ensure(client: docker.DockerClient, name: str, say: Say) -> str:
     if name == vm_disk.NAME:
         architecture.require_vm(client)
     tag = content_tag(name)
-    if not has(client, tag):
+    if not store.has(client, tag):
         _build(client, [name], say)
     present = client.images.get(tag).tags
     for moving in _moving_tags(name):
         if moving not in present:  # tagging fails on a full disk
             _tag(client, tag, moving)
     if name == catalog.NAME:
-        remove(client, content_tag(catalog.STARTER))  # fails as long as a registry runs on it
+        store.remove(client, content_tag(catalog.STARTER))  # fails as long as a registry runs on it
     return tag
 
 
@@ -128,9 +132,9 @@ def ensure_all(
     of a missing `labkit/bank` while a process holds the lock FILLING.
     """
     names = {image: engines.name_of(image) for image in images}
-    if early and lock.is_held(FILLING) and not has(client, content_tag(catalog.NAME)):
+    if early and lock.is_held(FILLING) and not store.has(client, content_tag(catalog.NAME)):
         names |= {image: catalog.STARTER for image, name in names.items() if name == catalog.NAME}
-    lacking = [name for name in names.values() if not has(client, content_tag(name))]
+    lacking = [name for name in names.values() if not store.has(client, content_tag(name))]
     if len(lacking) > 1:
         with reporter.step("Missing images") as step:
             _build(client, lacking, step.note)
@@ -149,7 +153,7 @@ def ensure_step(client: docker.DockerClient, name: str, reporter: ProgressReport
 def installed_tag(client: docker.DockerClient, name: str) -> str | None:
     """The content tag of image `name` if the engine has it, otherwise None."""
     tag = content_tag(name)
-    return tag if has(client, tag) else None
+    return tag if store.has(client, tag) else None
 
 
 def installed(client: docker.DockerClient) -> list[ImageInfo]:
@@ -172,7 +176,7 @@ def installed(client: docker.DockerClient) -> list[ImageInfo]:
 def remove_all(client: docker.DockerClient) -> list[str]:
     """Remove the lab's images that aren't in use; return their tags."""
     tags = [tag for image in client.images.list() for tag in image.tags if tag.startswith("labkit/")]
-    return [tag for tag in tags if remove(client, tag)]
+    return [tag for tag in tags if store.remove(client, tag)]
 
 
 def _tag(client: docker.DockerClient, tag: str, moving: str) -> None:
@@ -188,14 +192,14 @@ def _build(client: docker.DockerClient, names: Iterable[str], say: Say) -> None:
         finally:
             for image in client.images.list(name=f"labkit/{_PACKAGES}"):
                 for tag in image.tags:
-                    remove(client, tag)
+                    store.remove(client, tag)
             dockerfile.remove_stages(client)
 
 
 def _make_all(client: docker.DockerClient, names: list[str], say: Say) -> None:
     """Do what `_build` says, one after another or side by side."""
     todo = parallel_build.missing(
-        names, needs, lambda name: name != _PACKAGES and has(client, content_tag(name))
+        names, needs, lambda name: name != _PACKAGES and store.has(client, content_tag(name))
     )
     if sum(_PACKAGES in others for others in todo.values()) < 2:  # it would cost more than it saves
         todo.pop(_PACKAGES, None)
@@ -228,7 +232,7 @@ def _takes_packages(name: str) -> bool:
 
 def _arguments(client: docker.DockerClient, name: str) -> dict[str, str]:
     """The arguments for the Dockerfile of an image whose foundations are there."""
-    base = _PACKAGES if _takes_packages(name) and has(client, content_tag(_PACKAGES)) else "base"
+    base = _PACKAGES if _takes_packages(name) and store.has(client, content_tag(_PACKAGES)) else "base"
     below = {
         argument: content_tag(base if other == "base" else other)
         for argument, other in foundations(name).items()
@@ -243,7 +247,7 @@ def _moving_tags(name: str) -> list[str]:
 def _make(client: docker.DockerClient, name: str, say: Say) -> str:
     """Build image `name`, whose foundations are there; return its content tag."""
     tag = content_tag(name)
-    if has(client, tag):  # another command may have built it in the meantime
+    if store.has(client, tag):  # another command may have built it in the meantime
         return tag
     say(f"building {tag}")
     lock.note("images", f"building {tag}")
@@ -253,7 +257,7 @@ def _make(client: docker.DockerClient, name: str, say: Say) -> str:
         _fill(client, name, tag, say)
     elif name == vm_disk.NAME:
         carried = content_tags(vm_disk.CARRIED)
-        vm_disk.build(client, content_tag("vm"), content_tag("node"), save(client, carried), tag, say)
+        vm_disk.build(client, content_tag("vm"), content_tag("node"), store.save(client, carried), tag, say)
     else:
         folder = FOLDER / engines.folder_of(name)
         try:
@@ -266,7 +270,7 @@ def _make(client: docker.DockerClient, name: str, say: Say) -> str:
     for image in client.images.list(name=f"labkit/{name}"):
         for other in image.tags:
             if other != tag and other.startswith(f"labkit/{name}:") and _CONTENT_TAG.fullmatch(other):
-                remove(client, other)
+                store.remove(client, other)
     return tag
 
 
@@ -285,6 +289,6 @@ def _fill(client: docker.DockerClient, name: str, tag: str, say: Say) -> None:
     below, entries = content_tag("registry"), catalog.starters() + catalog.rest()
     if name == catalog.STARTER:
         entries = catalog.starters()
-    elif has(client, content_tag(catalog.STARTER)):
+    elif store.has(client, content_tag(catalog.STARTER)):
         below, entries = content_tag(catalog.STARTER), catalog.rest()
     catalog.fill(client, below, tag, build, say, name=name, entries=entries)

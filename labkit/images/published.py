@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import docker
 from docker.errors import DockerException
 
-from labkit.images import architecture, builder
+from labkit.images import architecture, builder, store
 from labkit.util import command_hint
 from labkit.util.console import ProgressReporter
 from labkit.util.errors import ImageUnavailable
@@ -52,7 +52,7 @@ def pull(
         tag = builder.content_tag(name)
         with reporter.step(f"Image labkit/{name}") as step:
             step.result = tag.rpartition(":")[2]
-            if builder.has(client, tag):
+            if store.has(client, tag):
                 continue
             published = reference(client, registry, name)
             step.note(f"pulling {published}")

@@ -31,7 +31,10 @@ _ADVICE = (
         "--default-addr-pool-mask-length must be longer than the pool's own, such as 24 in a /16",
     ),
     (r"manifest unknown", "the registry has no such image or tag: check its name"),
-    (r"not a swarm manager.*Worker nodes can't", "run it on a manager: only managers answer for the swarm"),
+    (
+        r"not a swarm manager.*Worker nodes can't",
+        "run it on a manager: only managers can answer questions about the swarm",
+    ),
     (r"not a swarm manager", "docker swarm init here, or docker swarm join --token TOKEN manager1:2377"),
     (r"already part of a swarm", "docker swarm leave on this node first (a manager needs --force)"),
     (r"could not choose an IP address to advertise", "name one: docker swarm init --advertise-addr eth0"),
@@ -87,7 +90,7 @@ _ADVICE = (
     ),
     (
         r"network \S+ is in use by",
-        "first let nobody use it: docker service rm, or docker service update --network-rm",
+        "first make sure that nothing uses it: docker service rm, or docker service update --network-rm",
     ),
     (
         r"(?:secret|config) \S+ is in use by the following service",
@@ -105,7 +108,7 @@ _ADVICE = (
     ),
     (
         r"(?:update|rollback) paused",
-        "docker service ps --no-trunc tells why; docker service rollback takes it back",
+        "docker service ps --no-trunc says why; docker service rollback undoes the update",
     ),
     (r"command not found", "check the spelling; nodes have docker, ip, ss, curl, openssl and ps"),
 )

@@ -16,7 +16,7 @@ def ended(snapshot: Snapshot, service: Service) -> Iterator[str]:
         yield f"{len(tasks)} of its tasks ended: {reason}."
         yield from _next(snapshot, service, reason, tasks)
         if not any(_same_work(other, tasks[0]) for other in snapshot.tasks if other.wanted):
-            yield "  nothing is to take its place: docker service inspect --pretty tells its restart policy"
+            yield "  it won't be replaced: docker service inspect --pretty shows its restart policy"
 
 
 def healed(snapshot: Snapshot, service: Service) -> Iterator[str]:
@@ -98,7 +98,7 @@ def _killed(service: Service, task: Task) -> Iterator[str]:
         limit = f"{service.memory_limit / 2**20:g} MiB"
         yield f"  it was killed: its limit is {limit} of memory, and the kernel kills what takes more"
     else:
-        yield "  it was killed: by somebody, or by the kernel because its node had no memory left"
+        yield "  it was killed, by a person or a program, or by the kernel because its node ran out of memory"
     if task.container:
         yield f"  true if it was the memory: {_inspect(task, '.State.OOMKilled')}"
     if service.memory_limit:

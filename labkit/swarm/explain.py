@@ -96,7 +96,7 @@ def _update(service: Service, running: Sequence[Task]) -> Iterator[str]:
         new = sum(task.image == service.image for task in running)
         yield f"  {new} of {len(running)} tasks that run are of {service.image}"
     if service.update == "paused":
-        yield f"  docker service rollback {service.name} takes it back; another docker service update goes on"
+        yield f"  docker service rollback {service.name} undoes it; another docker service update continues"
 
 
 def _waiting(snapshot: Snapshot, service: Service) -> Iterator[str]:

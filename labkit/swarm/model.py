@@ -191,7 +191,7 @@ class Snapshot:
     def no_manager(self) -> LabError:
         """Return the error for whoever needs a manager that answers, and finds none."""
         return LabError(
-            "no manager answers, and only managers answer for the swarm",
+            "no manager answers, and only managers can answer questions about the swarm",
             evidence=[
                 f"{engine.name}: container {engine.container}, swarm {engine.swarm}"
                 for engine in self.engines.values()

@@ -18,7 +18,7 @@ from platformdirs import user_cache_path
 
 from labkit.engine.endpoints import Endpoint
 from labkit.engine.find import ask, connect
-from labkit.images import builder
+from labkit.images import builder, store
 from labkit.topology import topology
 from labkit.util import lock
 from labkit.util.console import ProgressReporter
@@ -184,4 +184,4 @@ def provide(own: docker.DockerClient, engine: Endpoint) -> None:
     images = [*topology.load().images, "labkit/base", "labkit/busybox"]
     tags = builder.ensure_all(own, images, ProgressReporter()).values()
     with closing(connect(engine, timeout=600)) as client:
-        builder.load(client, builder.save(own, tags))
+        store.load(client, store.save(own, tags))

@@ -9,7 +9,7 @@ import pytest
 
 from labkit import Lab
 from labkit.engine.selection import EngineContext
-from labkit.images import builder, catalog, engines
+from labkit.images import builder, catalog, engines, store
 from labkit.transport.commands import run_on
 from labkit.util import command_hint, lock
 from labkit.util.console import ProgressReporter
@@ -58,7 +58,7 @@ def test_a_failed_build_stops_the_others(
         builder.ensure_all(client, ["labkit/sleeps", "labkit/fails"], QUIET)
     assert meeting.exists()
     eventually(lambda: not sleeping(client), "the end of the build that slept")
-    assert not builder.has(client, builder.content_tag("sleeps"))  # it didn't end by itself
+    assert not store.has(client, builder.content_tag("sleeps"))  # it didn't end by itself
     assert not lock.is_held("images")
 
 
@@ -69,13 +69,13 @@ def small_bank(client: docker.DockerClient, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(catalog, "IMAGES", [image for image in catalog.IMAGES if image.reference in few])
     monkeypatch.setattr(catalog, "PLUGINS", ())
     monkeypatch.setattr(engines, "moving_tags", lambda _: [])
-    monkeypatch.setattr(builder, "remove", lambda *_: False)
+    monkeypatch.setattr(store, "remove", lambda *_: False)
     starter, bank = builder.content_tag(catalog.STARTER), builder.content_tag(catalog.NAME)
-    mine = [bank] if builder.has(client, starter) else [bank, starter]
+    mine = [bank] if store.has(client, starter) else [bank, starter]
 
     def clear() -> None:
         for tag in mine:
-            if builder.has(client, tag):
+            if store.has(client, tag):
                 client.images.remove(tag)
 
     clear()  # what a killed run has left

@@ -7,7 +7,7 @@ import pytest
 
 from labkit import Lab
 from labkit.engine.selection import EngineContext
-from labkit.images import builder, dockerfile
+from labkit.images import builder, dockerfile, store
 from labkit.util import command_hint
 from tests.helpers import eventually, labkit
 
@@ -65,8 +65,8 @@ def test_an_outdated_image_goes_when_nothing_runs_on_it(
     first = ensure(1)
     of_another_lab = client.containers.create(first, "nothing")
     second = ensure(2)
-    assert builder.has(client, first)
+    assert store.has(client, first)
     of_another_lab.remove()
     third = ensure(3)
     request.addfinalizer(lambda: client.images.remove(third))
-    assert [builder.has(client, tag) for tag in (first, second, third)] == [False, False, True]
+    assert [store.has(client, tag) for tag in (first, second, third)] == [False, False, True]

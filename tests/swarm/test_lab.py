@@ -91,10 +91,13 @@ def test_reset_takes_away_all_that_a_learner_made(swarm: Lab) -> None:
         "ip link add storage0 type bridge; printf x | docker secret create word -",
         quiet=True,
     )
+    # A node that's in no swarm isn't restarted, so its firewall has to be emptied.
+    swarm.node("worker1").run("docker swarm leave; iptables -A INPUT -p tcp --dport 23 -j DROP", quiet=True)
     swarm.node("worker2").kill()
     swarm.reset()
     assert checks.swarm_inactive()(swarm.snapshot())
     assert swarm.node("worker1").run("ls /lab", quiet=True).stdout == ""
+    assert "DROP" not in swarm.node("worker1").run("iptables -S INPUT", quiet=True).stdout
     manager = swarm.node("manager1")
     assert manager.run("docker volume ls -q", quiet=True).stdout == ""
     assert "storage0" not in manager.run("ip -brief link", quiet=True).stdout

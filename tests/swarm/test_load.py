@@ -17,7 +17,7 @@ pytestmark = pytest.mark.engine
 
 TELL = "--env NODE={{.Node.Hostname}} --env SLOT={{.Task.Slot}}"
 PUBLISH = "--publish mode=host,published=8080,target=80"
-REFUSED = "refused: nobody listens on this port of the node"
+REFUSED = "refused: nothing listens on this port of the node"
 
 
 def serve(lab: Lab, options: str, tasks: int) -> None:

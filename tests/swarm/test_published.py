@@ -12,7 +12,7 @@ import requests
 from docker.errors import ImageNotFound
 
 from labkit.engine.selection import EngineContext
-from labkit.images import builder, published
+from labkit.images import builder, published, store
 from labkit.transport.attach import put_file
 from labkit.util.console import ProgressReporter
 from labkit.util.errors import ImageUnavailable
@@ -98,7 +98,7 @@ def test_a_registry_that_has_nothing_says_so(client: docker.DockerClient, regist
         published.pull(client, f"{registry}/other", [NAME], QUIET)
     assert f"{registry}/other/{NAME}:" in refused.value.what
     assert refused.value.next_step.endswith("labkit images build")
-    assert not builder.has(client, tag)
+    assert not store.has(client, tag)
 
 
 def test_a_release_pushes_with_what_docker_login_has_stored(
@@ -118,4 +118,4 @@ def test_a_release_pushes_with_what_docker_login_has_stored(
         published.push(logged_in, target, [NAME], QUIET)
         client.images.remove(tag, force=True)
         published.pull(logged_in, target, [NAME], QUIET)
-        assert builder.has(client, tag)
+        assert store.has(client, tag)

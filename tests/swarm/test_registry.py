@@ -12,7 +12,7 @@ from docker.errors import APIError
 
 from labkit import Lab, checks
 from labkit.cluster.provision import service_entries
-from labkit.images import builder, catalog, dockerfile
+from labkit.images import builder, catalog, dockerfile, store
 from labkit.images.catalog import BankImage
 from labkit.topology.topology import LAB_LABEL
 from labkit.util.console import ProgressReporter
@@ -505,7 +505,7 @@ def test_filling_a_bank_touches_no_lab_and_leaves_only_the_image(
         catalog.fill(client, registry, tag, build, print)
         of_a_lab.reload()  # it is no leftover of the first time
         assert sorted(leftovers(offline.name)) == before
-        assert not any(builder.has(client, target) for target in targets)
+        assert not any(store.has(client, target) for target in targets)
         assert not client.containers.list(all=True, filters={"name": "labkit-filling"})
     finally:
         of_a_lab.remove()

@@ -26,7 +26,7 @@ from labkit.cluster.containers import LabContainer
 from labkit.engine.endpoints import Endpoint
 from labkit.engine.find import ask, connect, own_engine
 from labkit.engine.selection import DOCKER, EngineContext
-from labkit.images import builder
+from labkit.images import builder, store
 from labkit.topology import topology
 from labkit.topology.topology import LAB_LABEL
 from labkit.transport import tunnel
@@ -76,7 +76,7 @@ def url(certificates: dict[str, Certificate], folder: Path) -> Iterator[str]:
         assert isinstance(answered, Endpoint)
         inner = connect(answered)
         busybox = builder.ensure(outer, "busybox", lambda _: None)
-        builder.load(inner, builder.save(outer, [busybox, "labkit/busybox:latest"]))
+        store.load(inner, store.save(outer, [busybox, "labkit/busybox:latest"]))
         mounts = ["/usr:/usr:ro", "/var/run/docker.sock:/var/run/docker.sock"]
         command = ["tini", "--", "sleep", "infinity"]
         inner.containers.run(busybox, command, name="box", detach=True, network_mode="none", volumes=mounts)

@@ -240,6 +240,20 @@ def test_a_node_is_upgraded_in_place_and_never_goes_back(
 
 
 @pytest.mark.engines
+def test_a_wiped_node_may_be_older_and_rejoins_its_swarm(new_lab: Callable[[], Lab]) -> None:
+    lab = new_lab().up(swarm=True, docker="28.5", reporter=QUIET)
+    on(lab.node("worker1"), "docker volume create gone")
+    before = {node.name: node.id for node in lab.snapshot().nodes}
+    done = labkit("upgrade", "worker1", "--docker", "26.1", "--fresh", "--lab", lab.name)
+    assert done.returncode == 0, done.stderr
+    assert versions(lab) == {"manager1": "28.5", "worker1": "26.1", "worker2": "28.5"}
+    after = lab.wait(checks.nodes_ready(3), timeout=60).nodes
+    assert sorted(node.name for node in after) == sorted(before)  # its old entry is gone
+    assert [node.name for node in after if node.id != before[node.name]] == ["worker1"]
+    assert on(lab.node("worker1"), "docker volume ls --quiet") == ""
+
+
+@pytest.mark.engines
 def test_a_swarm_is_upgraded_node_by_node_and_loses_no_request(new_lab: Callable[[], Lab]) -> None:
     lab = new_lab().up(swarm=True, docker="20.10", reporter=QUIET)
     manager = lab.node("manager1")

@@ -54,7 +54,7 @@ MESSAGES = {
     f"docker: {DAEMON}Could not attach to network my_overlay: rpc error: code = PermissionDenied desc = "
     "network my_overlay not manually attachable.": "--attachable NAME",
     f"{RPC}FailedPrecondition desc = network lp7av95qwkbm5gqc8i8ayx0fk is in use by service "
-    "pj5wzevg2qnmyao45676s6cbb": "first let nobody use it",
+    "pj5wzevg2qnmyao45676s6cbb": "first make sure that nothing uses it",
     f"Failed to remove network lp7av95qwkbm5gqc8i8ayx0fk: {RPC}FailedPrecondition desc = network "
     "lp7av95qwkbm5gqc8i8ayx0fk is in use by task 9vnrzb3kkqk7vufpzjm5r8p1b": "run the command again",
     f"failed to create service blog_web: {DAEMON}network blog_default not found": "run the command again",
@@ -66,7 +66,7 @@ MESSAGES = {
     f"{DAEMON}plugin webdav-log:latest is enabled": "docker plugin disable it first",
     "permission denied while installing plugin registry:5000/rclone:1": "to a publisher whom you trust",
     "service update paused: update paused due to failure or early termination of task "
-    "u14oijkirqiotf2hshvvwyzpe": "docker service rollback takes it back",
+    "u14oijkirqiotf2hshvvwyzpe": "docker service rollback undoes the update",
     "docker: unknown command: docker servce\n\nRun 'docker --help' for more information": "with --help",
     "unknown flag: --replica\nSee 'docker service create --help'.": "with --help",
     "unknown shorthand flag: 'z' in -z\nSee 'docker node ls --help'.": "with --help",

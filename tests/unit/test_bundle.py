@@ -24,7 +24,7 @@ from labkit.bundle.manifest import MANIFEST, Manifest, this_python
 from labkit.engine import doctor, selection
 from labkit.engine.selection import EngineContext
 from labkit.engine.vm import process as processes
-from labkit.images import builder
+from labkit.images import builder, store
 from labkit.util.console import ProgressReporter
 from labkit.util.errors import BundleInvalid, EngineNotFound, LabError, SetupFailed
 from tests.bundles import (
@@ -367,8 +367,8 @@ def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     use_engine(monkeypatch)
     monkeypatch.setenv("LABKIT_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setattr(doctor, "require_room", lambda _: None)
-    monkeypatch.setattr(builder, "has", lambda _, tag: tag in seen["tags"])
-    monkeypatch.setattr(builder, "load", take)
+    monkeypatch.setattr(store, "has", lambda _, tag: tag in seen["tags"])
+    monkeypatch.setattr(store, "load", take)
     monkeypatch.setattr(builder, "ensure", ensure)
     return seen
 
@@ -509,9 +509,9 @@ def saveable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LABKIT_STATE_DIR", str(tmp_path / "state"))
     use_engine(monkeypatch)
     monkeypatch.setattr(builder, "ensure", lambda _, name, __: builder.content_tag(name))
-    monkeypatch.setattr(builder, "has", lambda *_: True)
-    monkeypatch.setattr(builder, "size", lambda *_: 1000)
-    monkeypatch.setattr(builder, "save", lambda *_: iter([b"images" * 100, b"more"]))
+    monkeypatch.setattr(store, "has", lambda *_: True)
+    monkeypatch.setattr(store, "size", lambda *_: 1000)
+    monkeypatch.setattr(store, "save", lambda *_: iter([b"images" * 100, b"more"]))
 
     def download(pythons: list[str], folder: Path, _: object) -> None:
         (folder / f"a-1-cp{pythons[0].replace('.', '')}-cp311-manylinux_2_28_x86_64.whl").write_text(
@@ -549,7 +549,7 @@ def test_the_machine_is_saved_where_that_is_the_engine_of_choice(
     saveable: Path, monkeypatch: pytest.MonkeyPatch, chosen: str
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(builder, "save", lambda _, tags: asked.extend(tags) or iter([b"images"]))
+    monkeypatch.setattr(store, "save", lambda _, tags: asked.extend(tags) or iter([b"images"]))
     monkeypatch.setenv("LABKIT_ENGINE", chosen)
     save(saveable)
     manifest = check(saveable)
@@ -569,7 +569,7 @@ def test_a_save_replaces_what_is_there_and_what_a_killed_one_left(saveable: Path
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
 @pytest.mark.parametrize(
-    "at", ["labkit.images.builder.save", "labkit.bundle.verify.check", "tarfile.TarFile.addfile"]
+    "at", ["labkit.images.store.save", "labkit.bundle.verify.check", "tarfile.TarFile.addfile"]
 )
 def test_a_save_that_fails_leaves_what_was_there(
     saveable: Path, monkeypatch: pytest.MonkeyPatch, at: str, error: type[BaseException]

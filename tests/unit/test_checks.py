@@ -221,7 +221,7 @@ def test_a_check_answers_and_says_what_is_so(check: Check, snapshot: str, ok: bo
     ("snapshot", "words"),
     [
         ("bare", "no engine of this lab is a manager: there is no swarm yet"),
-        ("quorum-lost", "the managers have lost their quorum, so nobody can tell"),
+        ("quorum-lost", "the managers have lost their quorum, so it's unknown"),
     ],
 )
 def test_what_nobody_can_tell_is_false(name: str, snapshot: str, words: str) -> None:

@@ -15,7 +15,7 @@ from labkit.engine.endpoints import Endpoint
 from labkit.engine.host_info import Host
 from labkit.engine.selection import EngineContext
 from labkit.engine.vm import process
-from labkit.images import builder
+from labkit.images import builder, store
 from labkit.lab import Lab
 from labkit.topology import topology
 from labkit.util.console import ProgressReporter
@@ -169,7 +169,7 @@ def running(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setattr(EngineContext, "client", lambda _: client)
     monkeypatch.setattr(EngineContext, "endpoint", lambda _: found)
     monkeypatch.setattr(provision, "choose_topology", lambda _, lab: replace(topology.load(), lab=lab))
-    monkeypatch.setattr(builder, "has", lambda _, tag: tag in tags)
+    monkeypatch.setattr(store, "has", lambda _, tag: tag in tags)
     monkeypatch.delenv("LABKIT_ENGINE")
     return tags
 

@@ -163,8 +163,11 @@ def crashed(snapshot: Snapshot, **fields: object) -> Snapshot:
 def test_a_task_that_was_killed_is_not_sent_to_its_logs() -> None:
     lines = explain(crashed(recorded("services")), "web").splitlines()
     assert "1 of its tasks ended: exit code 137." in lines
-    assert "  it was killed: by somebody, or by the kernel because its node had no memory left" in lines
-    assert any("nothing is to take its place" in line for line in lines)
+    assert (
+        "  it was killed, by a person or a program, or by the kernel because its node ran out of memory"
+        in lines
+    )
+    assert any("it won't be replaced" in line for line in lines)
     assert "All is as wanted." not in lines
 
 
@@ -198,7 +201,7 @@ def test_an_update_that_hangs_names_the_way_back() -> None:
     snapshot = changed(recorded("half-updated"), "web", update="paused", update_message="a task failed")
     lines = explain(snapshot, "web").splitlines()
     assert "The update is paused: a task failed." in lines
-    assert any(line.startswith("  docker service rollback web takes it back") for line in lines)
+    assert any(line.startswith("  docker service rollback web undoes it") for line in lines)
     assert "All is as wanted." not in lines
 
 

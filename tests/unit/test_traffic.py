@@ -46,7 +46,7 @@ def test_an_answer_tells_the_task_or_counts_as_unknown(said: str, answered: str,
 @pytest.mark.parametrize(
     ("exit_code", "words"),
     [
-        (7, "refused: nobody listens on this port of the node"),
+        (7, "refused: nothing listens on this port of the node"),
         (28, "no answer within 2 s"),
         (52, "the connection was closed without an answer"),
         (56, "the connection broke before the answer was complete"),

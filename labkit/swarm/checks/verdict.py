@@ -30,7 +30,7 @@ def no_view(snapshot: Snapshot) -> Verdict | None:
     if snapshot.quorum is None:
         return Verdict(False, "no engine of this lab is a manager: there is no swarm yet")
     if not snapshot.quorum:
-        return Verdict(False, "the managers have lost their quorum, so nobody can tell")
+        return Verdict(False, "the managers have lost their quorum, so it's unknown")
     return None
 
 
