@@ -143,7 +143,7 @@ EXERCISES = {
         ),
     ),
     5: Exercise(
-        task="Replace the dead manager, so that three managers on three ready nodes are listed, each once",
+        task="Replace the dead manager: three managers on three ready nodes, each listed once",
         points=_replaced,
         why="a dead manager still counts for the quorum, so the next failure would stop all changes",
         hints=(

@@ -198,7 +198,7 @@ EXERCISES = {
     4: Exercise(
         task="On manager1, run a plain container probe on an overlay network that nginx_service is on",
         points=_probe_inside,
-        why="a container with tools inside the network shows what a service sees, and changes nothing",
+        why="a container with tools on the same network sees what other services see",
         hints=(
             "Only an attachable network accepts it, and a network can't become attachable later.",
             "Three steps: create the network, add it to nginx_service, and run the container with --network.",
