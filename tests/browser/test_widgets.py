@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from labkit import Lab, checks
+from labkit.course import quiz
 from tests.browser.jupyterlab import JupyterLab, Notebook
 from tests.helpers import eventually
 
@@ -149,6 +150,7 @@ def test_outputs_stay_folded_until_a_prediction_is_committed(jupyterlab: Jupyter
     notebook = jupyterlab.open_cells(cells)
     notebook.run_all()
     assert hidden(notebook) == [False, False, True, True, False]
+    assert jupyterlab.page.get_by_text("What happened: two").is_hidden()
     keep(jupyterlab, "predict")
     notebook.output(1).get_by_role("button", name="three").press("Enter")
     see(notebook.output(1), "You predict: three")
@@ -210,7 +212,8 @@ def test_an_exercise_is_ticked_off_and_gives_hints(swarm: Lab, jupyterlab: Jupyt
 
 def test_a_quiz_answers_by_the_keyboard(jupyterlab: JupyterLab) -> None:
     output = show(jupyterlab, 'widgets.Quiz("create")')
-    output.get_by_label("None", exact=True).check()
+    question = quiz.load("create")[1]
+    output.get_by_label(question.choices[question.answer], exact=True).check()
     second = output.get_by_role("button", name="Answer").nth(1)
     second.press("Enter")
     see(output, "✓ Right.")

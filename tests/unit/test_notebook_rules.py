@@ -303,3 +303,11 @@ def test_the_committed_quiz_is_todays(path: Path, book: NotebookNode) -> None:
     [shown] = [cell for cell in code_cells(book) if cell.source.startswith("widgets.Quiz(")]
     quiz_now = repr(Quiz(chapters.find(path.stem)[1].key, Cluster("mine")))
     assert shown.outputs[0].data["text/plain"] == quiz_now
+
+
+def test_the_committed_exercises_are_todays(book: NotebookNode) -> None:
+    for cell in code_cells(book):
+        found = re.match(r'(lab\.check|widgets\.Exercise)\((?:lab, )?"([\w.-]+)"\)', cell.source)
+        if found and (now := EXERCISES.get(found[2])):
+            said = now.why if found[1] == "lab.check" else now.task
+            assert said in cell.outputs[-1].data["text/plain"], f"execute it again: {cell.source}"

@@ -185,7 +185,7 @@ EXERCISES = {
         points=_outlives_the_break,
         why="a node that stays off until its certificate expires can't come back by itself",
         hints=(
-            "At the worst moment, 20% of the lifetime are left. Of which lifetime are 20% three weeks?",
+            "At the worst moment, 20% of the lifetime is left. 20% of what lifetime is three weeks?",
             "21 days divided by 0.2 are 105 days. docker swarm update --cert-expiry takes hours: days × 24.",
             _how_long_they_live,
         ),

@@ -105,13 +105,13 @@ EXERCISES = {
         ),
     ),
     3: Exercise(
-        task="Bring back worker1 as a worker: three ready nodes, each listed once; and disk=ssd of worker2",
+        task="Bring back worker1 as a worker: three ready nodes, each listed once; label worker2 again",
         points=_all_back,
         why="a node that was removed by force doesn't know about it, and looks healthy from the inside",
         hints=(
             "Ask worker1 what it believes: docker system info | grep Swarm",
             _what_worker1_believes,
-            "Two commands, both on worker1: leave, and then join with the token in /lab/worker-token.",
+            "Leave and join on worker1, with the token in /lab/worker-token. Then label worker2.",
         ),
     ),
     4: Exercise(

@@ -31,12 +31,15 @@
     });
   }
 
-  // Beside the board a notebook is narrower than `docker node ls`: wrapped, its columns cannot be read.
-  function keepLines() {
+  // Beside the board a notebook is narrower than `docker node ls`: wrapped, its columns cannot be read. And a folded
+  // output would show its first line, which may be the answer to a prediction.
+  function addStyle() {
     const style = document.createElement('style');
     style.textContent = `
       .jp-RenderedText[data-mime-type="application/vnd.jupyter.stdout"] { overflow-x: auto; }
       .jp-RenderedText[data-mime-type="application/vnd.jupyter.stdout"] pre { white-space: pre; }
+      .jp-OutputPlaceholder .jp-PlaceholderText { display: none; }
+      .jp-OutputPlaceholder .jp-Placeholder-contentContainer::before { content: "folded output"; opacity: .7; }
     `;
     document.head.append(style);
   }
@@ -102,7 +105,7 @@
         });
 
         tidySidecars(app.shell);
-        keepLines();
+        addStyle();
         foldUntilPredicted(tracker, NotebookActions);
 
         // <button data-swarm-lab-terminal="worker1">: JupyterLab's own data-commandlinker-command asks
