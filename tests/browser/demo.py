@@ -25,7 +25,7 @@ LAB = "demo"
 TARGET = Path(__file__).parents[2] / "docs" / "demo.gif"
 SIZE = {"width": 1280, "height": 760}
 SHOWN = (960, 570)  # pixels of the animation
-COLORS = 96
+COLORS = 160
 EVERY_MILLISECONDS = 500  # between two looks at a page on which something happens
 READ_MILLISECONDS = 2500  # for what has come out of a cell
 CELLS = (
@@ -82,14 +82,19 @@ def record(target: Path) -> None:
     lab.up(swarm=True).preload("web:1")
     with tempfile.TemporaryDirectory() as scratch, chromium.launched() as browser:
         folder = Path(scratch) / "notebooks"
-        process = spawn("start", "--no-browser", "--lab", LAB, "--notebooks", str(folder))
+        (Path(scratch) / "jupyter_lab_config.json").write_text('{"LabApp": {"expose_app_in_browser": true}}')
+        process = spawn(
+            *("start", "--no-browser", "--lab", LAB, "--notebooks", str(folder)),
+            JUPYTER_CONFIG_DIR=scratch,
+            JUPYTER_DATA_DIR=f"{scratch}/data",
+        )
         try:
             found = wait_for_line(process, r"(http://127\.0\.0\.1:\d+/)lab\?token=([\w-]{40,})")
             page = browser.new_page(viewport=SIZE)
             jupyterlab = JupyterLab(page=page, base=found[1], token=found[2], folder=folder)
             jupyterlab.open()
-            jupyterlab.execute("application:toggle-left-area")
             notebook = jupyterlab.open_cells(CELLS, "demo.ipynb")
+            jupyterlab.execute("application:toggle-left-area")
             film = Film(page)
             for index in range(len(CELLS)):
                 run(notebook, index, film)
