@@ -24,19 +24,19 @@ _BACKUP = (
 )
 _RESTORE = (
     (
-        Card("1  Stop", "Stop the engine of the machine that you restore to."),
+        Card("1  Stop", "Stop the engine of the server that you restore to."),
         Card("2  Empty", "Remove everything in /var/lib/docker/swarm."),
         Card("3  Unpack", "Put the backup's content into that folder."),
     ),
     (
         Card("4  Start", "Start the engine. With autolock, unlock it with the saved key."),
         Card("5  Re-initialize", "docker swarm init --force-new-cluster: one manager, no old peers."),
-        Card("6  Join", "Check the services, then join managers and workers again."),
+        Card("6  Join", "Check the services, and add managers. Workers reconnect if the address is the same."),
     ),
 )
 _NOTES = (
     "With autolock, store the unlock key apart from the backup: you can't restore without it, and with it"
-    " anyone can read the backup. Without autolock, the key lies in the backup itself.",
+    " anyone can read the backup. Without autolock, the key is in the backup itself.",
     "The backup holds services, networks, configs, secrets, and the swarm's CA. Volumes and images aren't"
     " in it.",
 )
@@ -54,7 +54,7 @@ def backup_restore(*, theme: Theme = LIGHT) -> Picture:
     picture.write(MARGIN, 28, _TITLE, size=15, bold=True)
     draw_panel(picture, (MARGIN, first, INNER, second - first - 12), "Backup", note="on one manager")
     _draw_rows(picture, [_BACKUP], first + _PANEL)
-    draw_panel(picture, (MARGIN, second, INNER, notes - second - 10), "Restore", note="on one machine")
+    draw_panel(picture, (MARGIN, second, INNER, notes - second - 10), "Restore", note="on one server")
     _draw_rows(picture, _RESTORE, second + _PANEL)
     for note in _NOTES:
         draw_text(picture, note, MARGIN, notes, INNER)
