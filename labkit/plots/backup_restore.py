@@ -24,14 +24,14 @@ _BACKUP = (
 )
 _RESTORE = (
     (
-        Card("1  Stop", "Stop the engine of the server that you restore to."),
+        Card("1  Stop", "Stop the engine of the new manager."),
         Card("2  Empty", "Remove everything in /var/lib/docker/swarm."),
         Card("3  Unpack", "Put the backup's content into that folder."),
     ),
     (
         Card("4  Start", "Start the engine. With autolock, unlock it with the saved key."),
         Card("5  Re-initialize", "docker swarm init --force-new-cluster: one manager, no old peers."),
-        Card("6  Join", "Check the services, and add managers. Workers reconnect if the address is the same."),
+        Card("6  Join", "Check the services, and add managers. At the same address, workers reconnect."),
     ),
 )
 _NOTES = (
