@@ -76,7 +76,7 @@ def _describe() -> str:
             f"{_TITLE}.",
             "Backup, on one manager:",
             *(card.words for card in _BACKUP),
-            "Restore, on one machine:",
+            "Restore, on one server:",
             *steps,
             *_NOTES,
         ]
