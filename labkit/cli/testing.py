@@ -67,6 +67,11 @@ def _nodes(name: str) -> Group:
     return Group(f"Nodes {name}", "core", ("--inner", name, _CORE[0], _ABOUT_NODES))
 
 
+def _course(name: str) -> Group:
+    """The chapters on nodes with another engine."""
+    return Group(f"Course {name}", "engine", ("--inner", name, "tests/notebooks", *_SIDE_BY_SIDE))
+
+
 # Engine 28.5-like-29 is the strictest, and differs the most from the one that the other groups use.
 _USUAL = (
     Group("Side by side", "not fullkernel and not alone and not matrix and not slow", _SIDE_BY_SIDE),
@@ -77,6 +82,7 @@ _USUAL = (
 _SLOW = (
     *(_engine(name) for name in ("20.10", "26.1", "28.5", "28.5-containerd", "28.5-strict")),
     *(_nodes(name) for name in ("20.10", "28.5", "28.5-like-29")),  # the other groups have 26.1
+    _course("28.5"),
     Group("Slow", "slow"),
     Group("Upgrades", "engines"),
     Group("Full kernel", "fullkernel and not smoke", on_vm=True),

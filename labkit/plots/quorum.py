@@ -85,13 +85,13 @@ class QuorumView:
     @property
     def _consequence(self) -> str:
         if not self.quorum:
-            return "The swarm cannot be changed; tasks on nodes that are on keep running."
+            return "The swarm cannot be changed; tasks on nodes that are up keep running."
         spare = self.present - self.majority
         more = "more " if self.present < self.voters else ""
         if spare > 0:
             return f"{spare} {more}may fail, and the swarm can still be changed."
         loss = "If it fails," if self.voters == 1 else f"One {more}loss and"
-        return f"{loss} the swarm cannot be changed; tasks that run go on."
+        return f"{loss} the swarm cannot be changed; running tasks keep running."
 
     def _without_quorum(self) -> list[str]:
         rule = [self.rule] if self.sure else []

@@ -96,12 +96,12 @@ def test_a_worker_has_no_vote() -> None:
         (
             ["leader"],
             "1 manager: it decides alone; none may fail.",
-            "One manager decides alone; if it fails, the swarm cannot be changed; tasks that run go on.",
+            "One manager decides alone; if it fails, the swarm cannot be changed; running tasks keep running.",
         ),
         (
             ["leader", "reachable"],
             "2 managers: both must agree; none may fail.",
-            "Both managers take part; one loss and the swarm cannot be changed; tasks that run go on.",
+            "Both managers take part; one loss and the swarm cannot be changed; running tasks keep running.",
         ),
         (
             ["leader", "reachable", "reachable"],
@@ -111,7 +111,7 @@ def test_a_worker_has_no_vote() -> None:
         (
             ["leader", "unreachable", "reachable"],
             "3 managers: 2 must agree; 1 may fail.",
-            "2 of 3 managers take part; one more loss and the swarm cannot be changed; tasks that run go on.",
+            "2 of 3 managers take part; one more loss and the swarm cannot be changed; running tasks keep running.",
         ),
         (
             ["leader", *["reachable"] * 3, "unreachable"],
@@ -143,7 +143,7 @@ def test_without_a_quorum_it_tells_who_must_come_back() -> None:
     before, now = recorded("three-managers"), recorded("quorum-lost")
     assert describe_managers(now, before=before).splitlines() == [
         "The managers have lost their quorum;"
-        " the swarm cannot be changed; tasks on nodes that are on keep running.",
+        " the swarm cannot be changed; tasks on nodes that are up keep running.",
         "3 managers: 2 must agree; 1 may fail.",
         "Not there: worker1 (off) and worker2 (off). 1 of them must come back.",
         "Votes: 1 of 3. A majority is 2.",
