@@ -19,7 +19,7 @@ def require(lab: Cluster, name: str, begin: Callable[[], object], *, python: str
     """
     if exam := exam_state.exam(lab):
         raise LabError(
-            f"an exam runs: {exam.time_left()}",
+            f"an exam is running: {exam.time_left()}",
             next_step=f"lab.next_scenario() goes on with it; {python} gives it up, and so does {command}",
         )
     running = exam_state.now(lab).running

@@ -8,6 +8,7 @@ from typing import Any
 from labkit.cluster.cluster import Cluster
 from labkit.course import ALIASES, progress
 from labkit.course.progress import Record
+from labkit.util.text import counted
 
 PREFIX = "exam."
 
@@ -59,7 +60,7 @@ class Exam:
 
     def time_left(self) -> str:
         """`43 minutes left`."""
-        return f"{self.left(time.time()) / 60:.0f} minutes left"
+        return f"{counted(round(self.left(time.time()) / 60), 'minute')} left"
 
     def place(self, name: str) -> str:
         """`scenario 2 of 5`: what a scenario is called while its name would give away the cause."""
@@ -69,7 +70,8 @@ class Exam:
     def describe(self) -> str:
         """The score in a sentence."""
         last = max((moment for _, moment in self.marks.values()), default=self.started)
-        used = f", the last mark after {(last - self.started) / 60:.0f} minutes" if self.marks else ""
+        minutes = counted(round((last - self.started) / 60), "minute")
+        used = f", the last one graded after {minutes}" if self.marks else ""
         return f"{self.score} of {len(self.names)} scenarios solved{used}"
 
 

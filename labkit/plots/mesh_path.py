@@ -23,7 +23,7 @@ from labkit.util.errors import LabError
 from labkit.util.text import counted, listed, natural
 
 _NOTES = (
-    "Every node opens the published port, also one without a task of the service.",
+    "Every node opens the published port, even one without a task of the service.",
     "The task sees an address of the entry node on the ingress network, not the client's.",
 )
 _PANEL, _CHIP, _NODES, _TASKS = 30.0, 26.0, 8, 4
@@ -143,7 +143,7 @@ def _title(path: _Path) -> str:
 
 
 def _draw_client(picture: Picture, path: _Path, top: float) -> None:
-    card = Card("Client", f"asks any node, here {path.entry}, on port {path.published}")
+    card = Card("Client", f"connects to any node, here {path.entry}, on port {path.published}")
     height = card_height(card, _CLIENT_WIDTH)
     draw_card(picture, card, (MARGIN, top + _PANEL, _CLIENT_WIDTH, height))
     y = top + _PANEL + 24
@@ -206,7 +206,7 @@ def _describe(path: _Path) -> str:
     return "\n".join(
         [
             f"{_title(path)}.",
-            f"The client asks any node, here {path.entry}, the entry node, on port {path.published}.",
+            f"The client connects to any node, here {path.entry}, the entry node, on port {path.published}.",
             *(step.words for step in _steps(path)),
             *where,
             *local,

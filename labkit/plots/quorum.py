@@ -109,7 +109,7 @@ class QuorumView:
             back = "There is a quorum again as soon as a manager among them comes back."
         else:
             back = f"There is a quorum again as soon as {missing} managers among them come back."
-        return [*said, f"Not there: {names}. {back}"]
+        return [*said, f"Missing: {names}. {back}"]
 
     @property
     def description(self) -> str:

@@ -14,8 +14,8 @@ from labkit.util.text import counted
 _TITLE = "An entry is committed when a majority of the managers has it"
 _RULE = (
     "The leader appends each change to its log and sends it to the followers. As soon as a majority has"
-    " stored the entry, it is committed and takes effect. The majority is counted over all managers, also"
-    " those that are away. Entry 5 is an example."
+    " stored the entry, it is committed and takes effect. The majority is counted over all managers,"
+    " including those that are away. Entry 5 is an example."
 )
 _PANEL, _ROW, _CELL, _NEWEST, _NAME = 30.0, 26.0, 74.0, 180.0, 236.0
 _OLD, _MOST = 4, 7  # entries that everyone has; managers that are drawn

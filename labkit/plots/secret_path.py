@@ -15,7 +15,7 @@ from labkit.plots.sketch import (
 )
 from labkit.plots.theme import LIGHT, Theme
 
-_TITLE = "A secret goes only to nodes whose tasks were granted it"
+_TITLE = "Only managers and the nodes of its tasks get a secret"
 _MANAGER = (
     Card("1  CLI", "docker secret create sends it to a manager's API. Between machines, use TLS or SSH."),
     Card("2  Leader", "It writes the secret to the Raft log, which is encrypted on disk."),

@@ -29,7 +29,7 @@ _MANAGER = (
 _WORKER = (
     Card("ACCEPTED", "The node has received the task.", "agent"),
     Card("PREPARING", "It pulls the image and creates the container.", "agent"),
-    Card("READY", "Prepared. Often too short to be seen.", "agent"),
+    Card("READY", "Ready to start. Often too brief to be seen.", "agent"),
     Card("STARTING", "The container starts. A health check, if any, must pass first.", "agent"),
     Card("RUNNING", "The container runs.", "agent"),
 )
@@ -37,12 +37,11 @@ _ENDS = (
     (
         Card("COMPLETE", "The program ended by itself with exit code 0."),
         Card("SHUTDOWN", "A manager asked for the stop, for example in an update or a drain."),
-        Card("FAILED", "It ended with another exit code, or its health check failed."),
+        Card("FAILED", "It ended with another exit code, couldn't start, or failed its health check."),
     ),
     (
         Card("REJECTED", "The node couldn't prepare it: an image or a mount is missing."),
-        Card("REMOVE", "Its service was removed or scaled down before the task had ended."),
-        Card("ORPHANED", "Its node has been down for too long."),
+        Card("ORPHANED", "Its node was down for 24 hours, or was removed from the swarm."),
     ),
 )
 _RULE = (
@@ -115,7 +114,7 @@ def _describe(snapshot: Snapshot | None, service: str) -> str:
     now = [_told(_count(snapshot, service), service)] if snapshot else []
     return "\n".join(
         [
-            f"{_TITLE}, from NEW to RUNNING and to one of six ends.",
+            f"{_TITLE}, from NEW to RUNNING and to one of five ends.",
             *now,
             "On a manager:",
             *(card.words for card in _MANAGER),

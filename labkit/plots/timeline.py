@@ -23,7 +23,7 @@ from labkit.util.text import counted, natural
 
 __all__ = ["describe_timeline", "timeline"]
 
-_WIDTH, _LEFT, _RIGHT = 780.0, 116.0, 700.0  # points; the time axis goes from left to right
+_WIDTH, _LEFT, _RIGHT = 780.0, 136.0, 700.0  # points; the time axis goes from left to right
 _HEAD, _STRIP = 20.0, 30.0  # of a service's running count: the line of words, and the curve
 _ROWS, _CAUSES, _STRIPS = 30, 12, 6  # more would not be readable
 _BADGE = 16.0

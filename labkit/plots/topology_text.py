@@ -55,9 +55,15 @@ def _describe_networks(snapshot: Snapshot) -> Iterator[str]:
         if network.ingress:
             continue
         members = [service.name for service in snapshot.services if network.name in attached(service)]
-        joins = f"joins {listed(members)}" if members else "has no service"
+        joins = _joins(members)
         encrypted = ", encrypted" if network.encrypted else ""
         yield f"Network {network.name} ({', '.join(network.subnets)}{encrypted}) {joins}."
+
+
+def _joins(members: list[str]) -> str:
+    if not members:
+        return "has no service"
+    return f"connects {listed(members)}" if len(members) > 1 else f"has only {members[0]}"
 
 
 def _describe_service(snapshot: Snapshot, service: Service) -> Iterator[str]:
@@ -68,7 +74,7 @@ def _describe_service(snapshot: Snapshot, service: Service) -> Iterator[str]:
     if own:
         yield f"It has the address {listed([f'{service.vips[name]} on {name}' for name in own])}."
     if unnamed := [name for name in service.networks if name not in service.vips]:
-        yield f"It has no VIP on {listed(unnamed)}: its name leads to its tasks one by one (dnsrr)."
+        yield f"It has no VIP on {listed(unnamed)}: its name leads directly to its tasks (dnsrr)."
     if not service.networks:
         yield "It is on no overlay network: no other service reaches it by its name."
     for port in service.ports:

@@ -61,7 +61,7 @@ def _next(snapshot: Snapshot, service: Service, reason: str, tasks: Sequence[Tas
     elif f"exit code {_KILLED}" in reason:
         yield from _killed(service, task)
     elif "exit code" in reason:
-        yield f"  what it said before it ended: docker service logs {task.service}"
+        yield f"  what it printed before it ended: docker service logs {task.service}"
     elif "port is already allocated" in reason:
         ports = listed([str(port.published) for port in service.ports if port.mode == "host"])
         yield f"  something that isn't a service has port {ports} on {task.node}: docker ps there shows it"
@@ -96,11 +96,11 @@ def _killed(service: Service, task: Task) -> Iterator[str]:
     """Exit code 137 is SIGKILL: the kernel sends it for too much memory, and so do people."""
     if service.memory_limit:
         limit = f"{service.memory_limit / 2**20:g} MiB"
-        yield f"  it was killed: its limit is {limit} of memory, and the kernel kills what takes more"
+        yield f"  it was killed: the kernel kills a process that exceeds its limit, {limit} of memory"
     else:
         yield "  it was killed, by a person or a program, or by the kernel because its node ran out of memory"
     if task.container:
-        yield f"  true if it was the memory: {_inspect(task, '.State.OOMKilled')}"
+        yield f"  this prints true if memory was the reason: {_inspect(task, '.State.OOMKilled')}"
     if service.memory_limit:
         yield f"  to give it more: docker service update --limit-memory SIZE {service.name}"
 

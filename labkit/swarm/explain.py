@@ -8,7 +8,7 @@ from labkit.swarm.reasons import NO_ADDRESS, describe_update, why_it_waits
 from labkit.util.errors import LabError
 from labkit.util.text import counted, listed
 
-AS_WANTED = "All is as wanted."
+AS_WANTED = "Everything is as it should be."
 _ON_THE_WAY = {
     "assigned": "was given to a node, which has not taken it yet",
     "accepted": "was taken by its node",
@@ -16,13 +16,13 @@ _ON_THE_WAY = {
     "ready": "is ready, and waits for its turn to start",
     "starting": "is starting: if it has a health check, that has not passed yet",
 }
-_ITS_TURN = "waits for its turn: a pause is kept before it starts, or the task before it still stops"
+_ITS_TURN = "waits for its turn: it starts after a short delay, or when the task before it has stopped"
 _OVERLOOKED_SECONDS = 5.0
 _NAMES = 5  # of tasks that wait for the same thing
 _AVAILABILITY = {
-    "active": "It takes new tasks.",
-    "pause": "It is paused: it takes no new tasks, and those that it has run on.",
-    "drain": "It is drained: it takes no tasks, and those that it had were stopped and replaced elsewhere.",
+    "active": "It accepts new tasks.",
+    "pause": "It's paused: it accepts no new tasks, and the ones it has keep running.",
+    "drain": "It's drained: it accepts no tasks. Its own were stopped, and most were replaced elsewhere.",
 }
 
 

@@ -4,9 +4,10 @@
 
 All chapters when none is named. Committed outputs are for who has not run the cells yet: on a code host, or
 in JupyterLab, which trusts only what was run here. Neither shows widgets or inline SVG. So a widget leaves
-its text, and a picture is a PNG beside its text. Tokens are cut short. A cell that skips its step on this
-kernel keeps the output of a kernel that took it, if one is there: LABKIT_ENGINE=vm brings it about. What
-answers a prediction is folded, and the minutes at the top are computed again (`minutes`).
+its text, and a picture is a PNG beside its text, in the typeface Inter, because a PNG can't use the reader's
+own. Tokens are cut short. A cell that skips its step on this kernel keeps the output of a kernel that took
+it, if one is there: LABKIT_ENGINE=vm brings it about. What answers a prediction is folded, and the minutes at
+the top are computed again (`minutes`).
 """
 
 import copy
@@ -30,9 +31,15 @@ SKIPPED = "Skipped: "  # so begins what `lab.supports` prints
 # What the kernel hears before the first cell. A palette makes a quarter of the bytes. It takes the colors
 # that occur most as they are, so a node or a service has exactly the same color in every picture.
 _PICTURES_AS_PNG = """
+from matplotlib import font_manager
+from matplotlib.text import Text
+font_manager.findfont("Inter", fallback_to_default=False)  # Debian's package fonts-inter
+
 def _as_png(picture, **_):
     import io
     from PIL import Image
+    for words in picture.findobj(Text):
+        words.set_fontfamily(["Inter", words.get_fontfamily()[0]])  # for signs that Inter doesn't have
     drawn, png = io.BytesIO(), io.BytesIO()
     picture.savefig(drawn, format="png", dpi=144)
     image = Image.open(drawn).convert("RGB")

@@ -139,7 +139,7 @@ def test_an_exam_grades_once_gives_no_hints_and_tells_the_score(
     assert "3 scenarios, 30 minutes" in capsys.readouterr().out
     with pytest.raises(LabError, match="no hints"):
         swarm.hint(sitting.names[0])
-    with pytest.raises(LabError, match="an exam runs"):
+    with pytest.raises(LabError, match="an exam is running"):
         swarm.practice("drained")
     with pytest.raises(LabError, match="not the one"):
         swarm.check(sitting.names[1])
@@ -154,7 +154,7 @@ def test_an_exam_grades_once_gives_no_hints_and_tells_the_score(
     swarm.next_scenario()  # the last one without a grade
     assert "1 of 3 scenarios solved" in capsys.readouterr().out
     assert exam_state.exam(swarm) is None
-    with pytest.raises(LabError, match="no exam runs"):
+    with pytest.raises(LabError, match="no exam is running"):
         swarm.next_scenario()
     assert [entry.ok for entry in progress.records("exam")] == [False, False, True, False]
 

@@ -60,7 +60,7 @@ def test_an_exam_is_not_given_up_by_the_way(lab: Stage) -> None:
         lambda: rounds.practice(lab, "drained"),
         lambda: rounds.exam(lab, count=1),
     ):
-        with pytest.raises(LabError, match="an exam runs: 60 minutes left") as refusal:
+        with pytest.raises(LabError, match="an exam is running: 60 minutes left") as refusal:
             begin()
         assert "yes=True" in refusal.value.next_step and "--yes" in refusal.value.next_step
     assert "0 of 0 graded scenarios" in rounds.status(lab)

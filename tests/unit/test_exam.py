@@ -113,7 +113,7 @@ def test_an_exam_counts_what_was_solved_and_ends_with_its_last_mark() -> None:
     assert (exam.score, exam.next, exam.over(140)) == (1, "exam.b", False)
     (exam,) = fold([START, begun("exam.a", exam=True), marks[0], begun("exam.b", exam=True), marks[1]]).exams
     assert (exam.score, exam.next, exam.over(161)) == (1, None, True)
-    assert exam.describe() == "1 of 2 scenarios solved, the last mark after 1 minutes"
+    assert exam.describe() == "1 of 2 scenarios solved, the last one graded after 1 minute"
 
 
 def test_an_exam_is_over_with_its_time() -> None:
@@ -167,7 +167,7 @@ def test_an_exam_shows_no_name_of_a_scenario_before_it_is_graded(
     reveals_nothing(stage, hidden, text, widget.story.value)
     assert "Scenario 1 of 3: " in text and "Scenario 1 of 3: " in widget.story.value
 
-    with pytest.raises(NotSolved, match="not solved, and graded"):
+    with pytest.raises(NotSolved, match="its one check is used up"):
         rounds.check(stage)
     hidden -= graded(stage)
     assert len(hidden) == 2
@@ -208,7 +208,7 @@ def reveals_nothing(lab: Cluster, hidden: set[str], *texts: str) -> None:
             rounds.check(lab, name)
         shown.append(refusal.value.report())
     for refused in (lambda: rounds.listing(lab), lambda: chapters.begin(lab, "create-a-swarm")):
-        with pytest.raises(LabError, match="an exam runs") as refusal:
+        with pytest.raises(LabError, match="an exam is running") as refusal:
             refused()
         shown.append(refusal.value.report())
     for name in hidden:
@@ -229,7 +229,7 @@ def test_practice_shows_the_name(lab: Cluster, monkeypatch: pytest.MonkeyPatch) 
 def test_practice_all_the_same_gives_an_exam_up(lab: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(lab.name, monkeypatch)
     rounds.exam(stage, count=2, seed=SEED, yes=True)
-    with pytest.raises(LabError, match="an exam runs"):
+    with pytest.raises(LabError, match="an exam is running"):
         rounds.practice(stage, "drained", seed=SEED)
     rounds.practice(stage, "drained", seed=SEED, yes=True)
     now = exam_state.now(stage)

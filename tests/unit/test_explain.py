@@ -40,7 +40,7 @@ def test_a_service_that_runs_says_where_and_that_all_is_well() -> None:
         "  manager1 runs 1",
         "  worker1 runs 2",
         "  worker2 runs 1",
-        "All is as wanted.",
+        "Everything is as it should be.",
     ]
 
 
@@ -141,7 +141,7 @@ def test_a_task_that_was_made_a_moment_ago_is_not_called_dropped() -> None:
 def test_tasks_that_crash_are_counted_and_lead_to_their_logs() -> None:
     lines = said("pending-and-failed", "crash")
     assert "4 of its tasks ended: exit code 3." in lines
-    assert "  what it said before it ended: docker service logs crash" in lines
+    assert "  what it printed before it ended: docker service logs crash" in lines
 
 
 def test_an_image_that_is_nowhere_leads_to_its_name() -> None:
@@ -168,7 +168,7 @@ def test_a_task_that_was_killed_is_not_sent_to_its_logs() -> None:
         in lines
     )
     assert any("it won't be replaced" in line for line in lines)
-    assert "All is as wanted." not in lines
+    assert "Everything is as it should be." not in lines
 
 
 def test_what_has_healed_is_history_and_no_trouble() -> None:
@@ -177,7 +177,7 @@ def test_what_has_healed_is_history_and_no_trouble() -> None:
     assert troubles(snapshot, "web") == []
     *_, before, last = explain(snapshot, "web").splitlines()
     assert before == "Before, 1 of its tasks ended: exit code 137. Others run in their place now."
-    assert last == "All is as wanted."
+    assert last == "Everything is as it should be."
 
 
 def test_a_task_that_has_done_its_work_is_no_failure() -> None:
@@ -202,7 +202,7 @@ def test_an_update_that_hangs_names_the_way_back() -> None:
     lines = explain(snapshot, "web").splitlines()
     assert "The update is paused: a task failed." in lines
     assert any(line.startswith("  docker service rollback web undoes it") for line in lines)
-    assert "All is as wanted." not in lines
+    assert "Everything is as it should be." not in lines
 
 
 def test_a_task_held_back_says_so() -> None:
@@ -218,15 +218,15 @@ def test_a_service_scaled_to_nothing_wants_nothing() -> None:
 def test_a_node_tells_what_it_takes_and_runs() -> None:
     assert said("services", "manager1") == [
         "manager1: a manager, ready, as manager leader, availability active.",
-        "It takes new tasks.",
+        "It accepts new tasks.",
         "Tasks there: everywhere (running), web.3 (running).",
     ]
-    assert "It is drained: it takes no tasks" in explain(recorded("drained"), "worker1")
+    assert "It's drained: it accepts no tasks" in explain(recorded("drained"), "worker1")
 
 
 def test_a_node_that_is_down_takes_nothing() -> None:
     lines = said("manager-unreachable", "worker2")
-    assert "It takes new tasks." not in lines
+    assert "It accepts new tasks." not in lines
     assert any(line.startswith("It has not reported for a while") for line in lines)
     assert any("counts for the quorum" in line for line in lines)
 
@@ -328,7 +328,7 @@ def test_recorded_tasks_that_swarm_has_dropped_are_told_from_one_that_it_took() 
         assert f"  docker service update --force {name} replaces it (moby issue 53722)" in said(
             "dropped", name
         )
-    assert said("dropped", "control")[-1] == "All is as wanted."
+    assert said("dropped", "control")[-1] == "Everything is as it should be."
 
 
 def test_a_health_check_that_never_passes_is_shown_even_if_the_program_ends_with_0() -> None:
@@ -351,8 +351,8 @@ def test_a_health_check_that_has_not_passed_yet_is_shown() -> None:
 def test_a_task_over_its_limit_of_memory_is_told_how_to_make_sure_and_what_to_change() -> None:
     assert said("out-of-memory", "hungry")[1:5] == [
         "3 of its tasks ended: exit code 137.",
-        "  it was killed: its limit is 16 MiB of memory, and the kernel kills what takes more",
-        "  true if it was the memory: "
+        "  it was killed: the kernel kills a process that exceeds its limit, 16 MiB of memory",
+        "  this prints true if memory was the reason: "
         "docker inspect --format '{{.State.OOMKilled}}' f239a4c389eb on manager1",
         "  to give it more: docker service update --limit-memory SIZE hungry",
     ]

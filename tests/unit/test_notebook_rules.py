@@ -243,13 +243,15 @@ def test_a_quiz_asks_five_questions_and_explains_their_answers(key: str) -> None
 
 @pytest.mark.parametrize("key", [chapter.key for chapter in chapters.CHAPTERS.values()])
 def test_the_length_of_a_choice_does_not_give_the_answer_away(key: str) -> None:
-    longest = 0
+    longest = shortest = 0
     for question in quiz.load(key):
         others = [len(choice) for index, choice in enumerate(question.choices) if index != question.answer]
         right = len(question.choices[question.answer])
         assert right <= 1.1 * max(others), f"the right choice is the longest: {question.ask}"
         longest += right > max(others)
+        shortest += right < min(others)
     assert longest <= 1
+    assert shortest <= 3
 
 
 @pytest.mark.parametrize("name", EXERCISES)

@@ -96,7 +96,8 @@ def test_a_worker_has_no_vote() -> None:
         (
             ["leader"],
             "1 manager: it decides alone; none may fail.",
-            "One manager decides alone; if it fails, the swarm cannot be changed; running tasks keep running.",
+            "One manager decides alone; if it fails, the swarm cannot be changed; "
+            "running tasks keep running.",
         ),
         (
             ["leader", "reachable"],
@@ -111,7 +112,8 @@ def test_a_worker_has_no_vote() -> None:
         (
             ["leader", "unreachable", "reachable"],
             "3 managers: 2 must agree; 1 may fail.",
-            "2 of 3 managers take part; one more loss and the swarm cannot be changed; running tasks keep running.",
+            "2 of 3 managers take part; one more loss and the swarm cannot be changed; "
+            "running tasks keep running.",
         ),
         (
             ["leader", *["reachable"] * 3, "unreachable"],
@@ -145,7 +147,7 @@ def test_without_a_quorum_it_tells_who_must_come_back() -> None:
         "The managers have lost their quorum;"
         " the swarm cannot be changed; tasks on nodes that are up keep running.",
         "3 managers: 2 must agree; 1 may fail.",
-        "Not there: worker1 (off) and worker2 (off). 1 of them must come back.",
+        "Missing: worker1 (off) and worker2 (off). 1 of them must come back.",
         "Votes: 1 of 3. A majority is 2.",
         "manager1: on.",
         "worker1: off.",
@@ -178,7 +180,7 @@ def test_a_frozen_manager_does_not_vote() -> None:
     words = describe_managers(
         replace(snapshot, engines=frozen), before=view("leader", "reachable", "reachable")
     )
-    assert "Not there: node2 (off) and node3 (frozen). 1 of them must come back." in words
+    assert "Missing: node2 (off) and node3 (frozen). 1 of them must come back." in words
 
 
 def test_without_a_swarm_it_says_so() -> None:

@@ -73,7 +73,7 @@ def test_a_service_without_a_virtual_address_or_network_is_told_as_such() -> Non
 def test_the_conclusion_comes_first() -> None:
     told = describe_topology(recorded("overlays"))
     assert told.startswith("4 services, 2 overlay networks and 1 port open on every node.\n")
-    assert "Network back (10.0.2.0/24) joins cache and counter." in told
+    assert "Network back (10.0.2.0/24) connects cache and counter." in told
     assert "Port 8080 of every node leads to its port 80." in told
     assert "Port 9000 of the nodes that run it leads to its port 80." in told
 

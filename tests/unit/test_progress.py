@@ -89,7 +89,7 @@ def test_all_that_a_learner_does_is_recorded_under_the_labs_own_name(monkeypatch
     assert {entry.lab for entry in found} == {"mine"}
     assert {entry.kind for entry in found} == {"chapter", "hint", "exercise", "quiz", "scenario", "exam"}
     assert len(exam_state.now(lab).exams) == 1 and "0 of 1 scenarios" in rounds.status(lab)
-    assert exam_state.now(other) == exam_state.State() and rounds.status(other) == "no scenario runs"
+    assert exam_state.now(other) == exam_state.State() and rounds.status(other) == "no scenario is running"
     assert board._exercises(other) == ""
     assert progress.of(other).hints_given("create.1") == 0
 

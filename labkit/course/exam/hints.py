@@ -17,7 +17,7 @@ _Hint = Callable[[Inspector, Facts], str]
 def says(inspector: Inspector, facts: Facts) -> str:
     """What the swarm says about the scenario's service, which may not be what the story asks for."""
     told = explain(inspector.snapshot, facts["service"])
-    asked = "That is what the swarm was told to do. lab.check() says what else the story asks for."
+    asked = "So the swarm does what it was told. lab.check() says what else the story asks for."
     return told.removesuffix(AS_WANTED) + asked if told.endswith(AS_WANTED) else told
 
 
@@ -71,8 +71,8 @@ def health(inspector: Inspector, facts: Facts) -> Iterator[str]:
     if kind == "NONE":
         yield f"{name} has no health check now. docker service update --health-cmd gives it one."
     yield (
-        f"{name} is asked by: {' '.join(test)}\nIts server listens on port 80 of the container. The check "
-        "has to pass as long as the server answers there, and to fail when it does not."
+        f"The health check of {name} runs: {' '.join(test)}\nIts server listens on port 80 of the container. "
+        "The check has to pass as long as the server answers there, and to fail when it does not."
     )
 
 
@@ -85,10 +85,10 @@ def role(inspector: Inspector, facts: Facts) -> Iterator[str]:
     managers = {node.name: node.manager_status for node in inspector.snapshot.nodes if node.manager_status}
     if facts["node"] in managers:
         told = ", ".join(f"{name} {status}" for name, status in managers.items())
-        yield f"Managers now: {told}. docker node demote takes the role away, and leaves the node."
+        yield f"Managers now: {told}. docker node demote takes the role away and keeps the node in the swarm."
     token = scenario_checks.token(inspector)
     if not token:
-        yield f"As it is, {token.text}: docker swarm join-token --quiet worker >{scenario_checks.TOKEN}"
+        yield f"Right now, {token.text}: docker swarm join-token --quiet worker >{scenario_checks.TOKEN}"
 
 
 @_first
@@ -97,9 +97,9 @@ def joining(inspector: Inspector, facts: Facts) -> Iterator[str]:
     token = scenario_checks.token(inspector)
     if not token:
         fresh = f"docker swarm join-token --quiet worker >{scenario_checks.TOKEN}"
-        yield f"As it is, {token.text}. On manager1: {fresh}"
+        yield f"Right now, {token.text}. On manager1, run {fresh}"
     if inspector.snapshot.engines[facts["node"]].swarm != "active":
-        yield f"<node> is in no swarm. There: {scenario_checks.JOIN}"
+        yield f"<node> isn't in a swarm. Run this on <node>: {scenario_checks.JOIN}"
     yield from _remove_down(inspector.snapshot)
 
 
@@ -118,11 +118,10 @@ def quorum(inspector: Inspector, facts: Facts) -> Iterator[str]:
     """Whether managers can decide, and who is still listed."""
     if no_view(inspector.snapshot) is not None:
         yield (
-            "No manager can decide. On <survivor>: docker swarm init --force-new-cluster "
-            "--advertise-addr eth0"
+            "There's no quorum. On <survivor>: docker swarm init --force-new-cluster --advertise-addr eth0"
         )
     if inspector.snapshot.node(facts["lost"]):
-        yield "The swarm can decide again, and lists <lost> still: docker node rm --force <lost>"
+        yield "There's a quorum again, but <lost> is still listed: docker node rm <lost>"
 
 
 @_first
@@ -134,7 +133,10 @@ def lock(inspector: Inspector, facts: Facts) -> Iterator[str]:
             "docker swarm unlock, on <node>, asks for it."
         )
     if not scenario_checks.locks(inspector):
-        yield "Managers start without a key now, and should not: docker swarm update --autolock=true"
+        yield (
+            "Managers no longer need a key after a restart, but they should: "
+            "docker swarm update --autolock=true"
+        )
 
 
 # -- networks and ports -------------------------------------------------------------------------------
@@ -152,7 +154,7 @@ def networks(inspector: Inspector, facts: Facts) -> Iterator[str]:
     if facts["fronts"] not in one or facts["backs"] not in other:
         yield f"{told} Originally they were in <fronts> and in <backs>, and each has to stay there."
     if not one & other:
-        yield f"{told} docker service update --network-add lets one of them into a second one."
+        yield f"{told} docker service update --network-add attaches one of them to a second network."
 
 
 @_first
@@ -222,8 +224,11 @@ def history(inspector: Inspector, facts: Facts) -> Iterator[str]:
         scenario_checks.history_limit(inspector),
         scenario_checks.old_tasks(inspector, facts["service"]),
     )
-    if limit != facts["keep"]:
-        yield f"The swarm keeps {limit} old tasks of each replica: docker swarm update --task-history-limit"
+    if not 0 <= limit <= facts["keep"] + 1:
+        yield (
+            f"The swarm keeps up to {limit} tasks of each replica, the current one included: docker swarm "
+            "update --task-history-limit"
+        )
     if most > facts["keep"]:
         yield f"Up to {most} old tasks of a replica are listed: docker service update --force <service>"
 

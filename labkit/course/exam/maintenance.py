@@ -97,7 +97,8 @@ def _break_history(lab: Cluster, facts: Facts) -> Facts:
 def _history_points(inspector: Inspector, facts: Facts) -> Iterator[Verdict]:
     name, keep = facts["service"], facts["keep"]
     limit = scenario_checks.history_limit(inspector)
-    yield Verdict(limit == keep, f"the swarm keeps {limit} old tasks of each replica")
+    told = f"the swarm keeps up to {limit} tasks of each replica, the current one included"
+    yield Verdict(0 <= limit <= keep + 1, told)
     if (gone := scenario_checks.same(inspector, name, facts["ident"])) is not None:
         yield gone
         return
@@ -136,8 +137,8 @@ SCENARIOS = {
     "task-history": Scenario(
         title="The list of a service's tasks fills the screen",
         story="docker service ps <service> fills the screen with tasks that ended long ago. From now on, "
-        "the swarm must keep no more than <keep> old tasks per replica, for all services. Get the "
-        "list of <service> down to that as well, without removing the service.",
+        "the swarm must keep no more than <keep> old tasks per replica, besides the current one, for all "
+        "services. Get the list of <service> down to that as well, without removing the service.",
         draw=_history,
         breaks=_break_history,
         points=_history_points,

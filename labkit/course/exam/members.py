@@ -198,8 +198,8 @@ SCENARIOS = {
         draw=_node,
         breaks=_break_join,
         points=_join_points,
-        why="a rotated token lets nobody in anymore, and scripts that keep copies of it are the last to "
-        "notice",
+        why="once a token has been rotated, the old one lets nobody in, and scripts that keep a copy of it "
+        "are the last to notice",
         hints=(
             "Is the token in the file the one that docker swarm join-token worker shows?",
             "Write the current token to the file, and then join with it, on <node>.",
@@ -254,7 +254,8 @@ SCENARIOS = {
         hints=(
             "Run docker node ls on <survivor>. How many managers does a majority of two need?",
             "docker swarm init --help lists an option for a swarm whose majority is gone for good.",
-            "The server that burned down is still listed. docker node rm has an option for such cases.",
+            "The server that burned down is still listed. docker node rm removes an entry that isn't Ready "
+            "anymore.",
             hints.quorum,
         ),
         solution=(

@@ -42,7 +42,7 @@ def exercise(lab: Cluster, name: str) -> Exercise:
         short = name.removeprefix(PREFIX)
         return _closed(scenario, f'this scenario does not run now: lab.practice("{short}") begins it')
     if exam_state.exam(lab):
-        return _closed(scenario, "an exam runs: lab.check() grades its scenario, once")
+        return _closed(scenario, "an exam is running: lab.check() grades its scenario, once")
     return scenario.exercise(now.running.facts)
 
 

@@ -45,7 +45,7 @@ def listing(lab: Cluster) -> str:
     """All scenarios by name and title, those solved ticked off. Raises LabError while an exam runs."""
     if current := exam_state.exam(lab):
         raise LabError(
-            f"an exam runs: {current.time_left()}", next_step="lab.next_scenario() goes on with it"
+            f"an exam is running: {current.time_left()}", next_step="lab.next_scenario() goes on with it"
         )
     solved = progress.solved()
     width = max(map(len, registry.SCENARIOS))
@@ -95,7 +95,7 @@ def go_on(lab: Cluster) -> str:
     """
     now, current = exam_state.now(lab), exam_state.exam(lab)
     if current is None:
-        raise LabError("no exam runs", evidence=_score(now), next_step="lab.exam() starts one")
+        raise LabError("no exam is running", evidence=_score(now), next_step="lab.exam() starts one")
     if now.running and now.running.name == current.next:
         progress.of(lab).record("exam", now.running.name, False)
         current = exam_state.exam(lab)
@@ -114,7 +114,7 @@ def check(lab: Cluster, name: str = "") -> Grade:
     if current := exam_state.exam(lab):
         return _grade_once(lab, current, running, name)
     if not name and running is None:
-        raise LabError("no scenario runs now", next_step='lab.practice("NAME") begins one')
+        raise LabError("no scenario is running", next_step='lab.practice("NAME") begins one')
     name, _ = registry.find(name or (running.name if running else ""))
     return grading.check(lab, name, registry.exercise(lab, name))
 
@@ -128,7 +128,7 @@ def _grade_once(lab: Cluster, current: Exam, running: Running | None, name: str)
         raise LabError(f"{asked} was graded already", next_step="lab.next_scenario() goes on")
     if asked != running.name:
         raise LabError(
-            f"that is not the one the exam is at, {current.place(running.name)}",
+            f"that isn't the exam's current scenario, {current.place(running.name)}",
             next_step="lab.check() grades it, once",
         )
     found = grading.grade(lab, asked, registry.find(asked)[1].exercise(running.facts))
@@ -142,7 +142,7 @@ def _grade_once(lab: Cluster, current: Exam, running: Running | None, name: str)
     if not found:
         again = f'lab.practice("{asked.removeprefix(PREFIX)}") for another try, with hints'
         raise NotSolved(
-            f"{asked} is not solved, and graded",
+            f"{asked} isn't solved, and its one check is used up",
             evidence=[*map(str, found.points), *over],
             next_step=goes_on or again,
         )
@@ -156,7 +156,7 @@ def status(lab: Cluster) -> str:
         return f"{current.score} of {len(current.marks)} graded scenarios solved, {current.time_left()}"
     if now.running and not now.running.examined:
         return f"{now.running.name} {'is solved' if now.running.solved else 'is being practiced'}"
-    return " ".join(_score(now)) or "no scenario runs"
+    return " ".join(_score(now)) or "no scenario is running"
 
 
 def story(lab: Cluster) -> str:

@@ -18,7 +18,7 @@ def there(inspector: Inspector, service: str) -> Verdict | None:
     """A failing verdict if a service is gone; None if it is there."""
     if inspector.snapshot.service(service):
         return None
-    return Verdict(False, f"there is no service {service} anymore: it had to be repaired, not removed")
+    return Verdict(False, f"there is no service {service} anymore: it should have been repaired, not removed")
 
 
 def same(inspector: Inspector, service: str, ident: str) -> Verdict | None:
@@ -63,8 +63,8 @@ def token(inspector: Inspector) -> Verdict:
     """The file `TOKEN` holds the token for workers."""
     saved, tokens = inspector.file(TOKEN), inspector.swarm["JoinTokens"]
     kind = next((role for role, token in tokens.items() if token == saved), None)
-    text = {"Worker": "lets in a worker", "Manager": "lets in a manager", None: "opens nothing"}[kind]
-    return Verdict(kind == "Worker", f"what {TOKEN} holds {text}")
+    text = {"Worker": "is the worker token", "Manager": "is the manager token", None: "isn't valid"}[kind]
+    return Verdict(kind == "Worker", f"the token in {TOKEN} {text}")
 
 
 def locks(inspector: Inspector) -> bool:

@@ -211,7 +211,7 @@ SCENARIOS = {
             )
         ),
         points=_drained_points,
-        why="draining a node is never undone automatically: the node stays out of work until you activate it",
+        why="draining a node is never undone automatically: the node gets no tasks until you activate it",
         hints=(
             "What does docker service ps --no-trunc <service> say about the nodes?",
             "docker node ls has a column AVAILABILITY. Which nodes have to change, and which one must not?",

@@ -149,7 +149,7 @@ EXERCISES = {
         points=_db_on_another_ssd,
         why="when a constraint fits only one node, draining that node takes the service down",
         hints=(
-            "docker service ps --no-trunc db has a column ERROR. What does the scheduler miss?",
+            "docker service ps --no-trunc db has a column ERROR. What is the scheduler looking for?",
             "docker node inspect --pretty NODE shows the labels of a node. Compare worker1 with worker2.",
             _why_db_waits,
         ),

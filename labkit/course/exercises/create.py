@@ -21,21 +21,23 @@ def saved_worker_token(inspector: Inspector) -> Iterator[Verdict]:
     elif saved == tokens["Manager"]:
         yield Verdict(False, "/lab/worker-token holds the token for managers: it would let in a manager")
     elif tokens["Worker"] in saved:
-        yield Verdict(False, "/lab/worker-token holds the worker token, and more than that")
+        yield Verdict(False, "/lab/worker-token holds the worker token, and something else")
     else:
-        yield Verdict(False, "/lab/worker-token holds something else, or a token that was rotated since")
+        yield Verdict(False, "/lab/worker-token holds something else, or a token that has been rotated since")
 
 
 def _leaked_token_is_dead(inspector: Inspector) -> Iterator[Verdict]:
     leaked = inspector.file("/lab/leaked-token")
     if leaked is None:
-        yield Verdict(False, "there is no file /lab/leaked-token: run the folded cell above first")
+        yield Verdict(False, "there is no file /lab/leaked-token: run the cell above this exercise first")
         return
     tokens = inspector.swarm["JoinTokens"].values()
     if any(token in leaked for token in tokens):
         yield Verdict(False, "the leaked token still opens the swarm")
     elif not re.fullmatch(_TOKEN, leaked):
-        yield Verdict(False, "/lab/leaked-token no longer holds what leaked: run the folded cell above again")
+        yield Verdict(
+            False, "/lab/leaked-token no longer holds what leaked: run the cell above this exercise again"
+        )
     else:
         yield Verdict(True, "the leaked manager token is worthless")
     yield from saved_worker_token(inspector)
@@ -161,7 +163,7 @@ EXERCISES = {
     1: Exercise(
         task="Make /lab/worker-token contain the worker token, and nothing else",
         points=saved_worker_token,
-        why="scripts that add nodes need the bare token; any other text around it makes the join fail",
+        why="scripts that add nodes need the bare token; any text around it makes the join fail",
         hints=(
             "Compare what's in the file with what docker swarm join --token expects.",
             "docker swarm join-token --help: one option makes it print only the token.",
@@ -181,12 +183,13 @@ EXERCISES = {
         ),
     ),
     6: Exercise(
-        task="Choose a certificate lifetime of at most 120 days that any node outlives after three weeks off",
+        task="Choose a certificate lifetime of at most 120 days, so that any node can rejoin after three "
+        "weeks off",
         points=_outlives_the_break,
         why="a node that stays off until its certificate expires can't come back by itself",
         hints=(
             "At the worst moment, 20% of the lifetime is left. 20% of what lifetime is three weeks?",
-            "21 days divided by 0.2 are 105 days. docker swarm update --cert-expiry takes hours: days × 24.",
+            "21 days divided by 0.2 is 105 days. docker swarm update --cert-expiry takes hours: days × 24.",
             _how_long_they_live,
         ),
     ),

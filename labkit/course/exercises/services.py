@@ -7,6 +7,7 @@ from labkit.course.inspector import Inspector
 from labkit.swarm import checks, explain
 from labkit.swarm.checks import Verdict
 from labkit.swarm.model import Service
+from labkit.util.text import counted
 
 _HANGING = ("paused", "rollback_paused")
 
@@ -51,7 +52,10 @@ def _without_a_dip(inspector: Inspector) -> Iterator[Verdict]:
     order, parallelism = settings.get("Order", "stop-first"), settings.get("Parallelism", 1)
     meaning = "the new task comes first" if order == "start-first" else "the old task goes first"
     yield Verdict(order == "start-first", f"updates of web are {order}: {meaning}")
-    yield Verdict(parallelism == 1, f"updates of web take {parallelism or 'all tasks'} at a time")
+    yield Verdict(
+        parallelism == 1,
+        f"updates of web replace {counted(parallelism, 'task') if parallelism else 'all tasks'} at a time",
+    )
     gaps = [f"{slot}" for slot in sorted(_gaps(inspector))]
     if gaps:
         text = f"slot {', '.join(gaps)} was empty during the last update: go back to web:2 and try again"
@@ -78,8 +82,9 @@ def _back(inspector: Inspector) -> Iterator[Verdict]:
     yield there
     if web is None:
         return
-    yield Verdict(web.image == "web:3", f"web is to run the image {web.image}")
-    yield Verdict(web.update not in _HANGING, f"the last update of web is {web.update or 'yet to come'}")
+    yield Verdict(web.image == "web:3", f"web is set to the image {web.image}")
+    told = f"the last update of web is {web.update}" if web.update else "web hasn't been updated yet"
+    yield Verdict(web.update not in _HANGING, told)
     yield inspector.holds(checks.running("web", 4, image="web:3"))
 
 
@@ -119,7 +124,7 @@ def _size(memory: int) -> str:
 def _how_agent_stands(inspector: Inspector) -> str:
     agent = inspector.snapshot.service("agent")
     if agent is None:
-        return "There is no service agent: docker service create -d --name agent, with --mode and -p."
+        return "There's no service agent: docker service create -d --name agent, with --mode and -p."
     return f"{_ordered(agent)}. The mode cannot be changed: remove agent and create it again."
 
 
@@ -128,7 +133,7 @@ def _ordered(service: Service) -> str:
     kind = "one task on each node" if service.replicas is None else f"{service.replicas} replicas"
     ports = ", ".join(map(str, service.ports)) or "none"
     rules = f", only where {' and '.join(service.constraints)}" if service.constraints else ""
-    return f"{service.name} is ordered as {kind} of {service.image}{rules}, ports: {ports}"
+    return f"{service.name} is set to run {kind} of {service.image}{rules}, ports: {ports}"
 
 
 def _how_catalog_ended(inspector: Inspector) -> str:
@@ -146,18 +151,19 @@ def _what_report_waits_for(inspector: Inspector) -> str:
 def _how_web_stands(inspector: Inspector) -> str:
     web, found = inspector.snapshot.service("web"), inspector.service("web")
     if web is None or found is None:
-        return "There is no service web any more: run the chapter's cells again, from the top."
+        return "There's no service web anymore: run the chapter's cells again, from the top."
     before = found.get("PreviousSpec", {}).get("TaskTemplate", {}).get("ContainerSpec", {}).get("Image", "")
     named = before.partition("@")[0] or "nothing, because there is no earlier specification"
-    return f"Now web is to run {web.image}. docker service rollback web would lead to {named}."
+    return f"Right now, web is set to {web.image}. docker service rollback web would lead to {named}."
 
 
 def _how_updates_go(inspector: Inspector) -> str:
     found = (inspector.service("web") or {}).get("Spec", {}).get("UpdateConfig") or {}
     order, parallelism = found.get("Order", "stop-first"), found.get("Parallelism", 1)
     return (
-        f"Now updates of web are {order}, {parallelism} at a time. --update-order start-first and "
-        "--update-parallelism 1 go into one command with --image. After a wrong try, first go back to web:2."
+        f"Right now, updates of web are {order}, {parallelism or 'all'} at a time. --update-order "
+        "start-first and --update-parallelism 1 go into one command with --image. If an attempt went "
+        "wrong, go back to web:2 first."
     )
 
 
@@ -179,7 +185,7 @@ EXERCISES = {
         why="a dip in the middle of the day turns customers away; starting first only costs a little room",
         hints=(
             "By default the old task is stopped first. One of the options starts the new one first.",
-            "docker service update -h | grep order",
+            "docker service update --help | grep order",
             _how_updates_go,
         ),
     ),

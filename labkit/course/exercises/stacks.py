@@ -269,7 +269,7 @@ EXERCISES = {
         points=_rotated,
         why="keys leak; if you can replace one in a minute, a leak is an incident and not a disaster",
         hints=(
-            "The order of the database above: create the new one, update the service, remove the old one.",
+            "As with the database above: create the new one, update the service, remove the old one.",
             "source= is the secret's name in the swarm, and target= the file's name in the container.",
             _who_uses_the_key,
         ),

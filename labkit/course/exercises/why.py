@@ -113,7 +113,7 @@ EXERCISES = {
         points=_survives,
         why="the tasks on the other nodes keep answering, whichever node dies",
         hints=(
-            "Swarm replaces a lost task, but that takes a while. How many do you need meanwhile?",
+            "Swarm replaces a lost task, but that takes a while. How many tasks do you need in the meantime?",
             "It's the command that created shop, with a different name and number.",
             _what_blog_lacks,
         ),

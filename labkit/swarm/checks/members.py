@@ -125,7 +125,11 @@ def label(name: str, key: str, value: str) -> Check:
     return _of_node(
         name,
         lambda node: node.labels.get(key) == value,
-        lambda node: f"has the labels {_labels(node)}" if node.labels else "has no labels",
+        lambda node: (
+            f"has the label{'s' if len(node.labels) > 1 else ''} {_labels(node)}"
+            if node.labels
+            else "has no labels"
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from labkit.swarm.checks.verdict import Check, Verdict, in_swarm
 from labkit.swarm.model import Node, Port, Service, Snapshot, Task
+from labkit.util.text import counted
 
 CONSTRAINT = re.compile(r"\s*(\S+?)\s*(==|!=)\s*(.+?)\s*")
 """A constraint of a service: its key, its sign and its value."""
@@ -43,7 +44,7 @@ def tasks_on(node: str, service: str, count: int) -> Check:
     @in_swarm
     def check(snapshot: Snapshot) -> Verdict:
         here = snapshot.tasks_per_node(service)[node]
-        return Verdict(here == count, f"{node} runs {here} tasks of {service}, wanted: {count}")
+        return Verdict(here == count, f"{node} runs {counted(here, 'task')} of {service} (expected: {count})")
 
     return check
 
