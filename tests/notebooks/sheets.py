@@ -82,7 +82,7 @@ def _is_text(cell: nbformat.NotebookNode) -> bool:
 
 
 def terms() -> dict[str, tuple[str, list[Cell]]]:
-    """Each term, with the sentence that first defines it and all cells that do; only abbreviations keep capitals."""
+    """Each term, with the sentence that first defines it and all cells that do; acronyms keep capitals."""
     found: dict[str, tuple[str, list[Cell]]] = {}
     for cell in cells():
         if cell.kind != "markdown":
