@@ -204,7 +204,7 @@ def remove(context: EngineContext) -> list[str]:
     raise NotConverged(
         f"not all of lab '{context.lab}' could be removed",
         evidence=refusals or ["something keeps starting its containers"],
-        next_step=f"stop what uses it, then {context.hint('down')}",
+        next_step=f"stop whatever uses it, then {context.hint('down')}",
     )
 
 

@@ -119,7 +119,7 @@ def _insist(node: Node, attempt: Callable[[], Any]) -> None:
                 return
             refused = error
     raise NotConverged(
-        f"the swarm did not take {node.name} back",
+        f"{node.name} could not rejoin its swarm",
         evidence=[str(refused.explanation)],
         next_step="run the command again",
     )

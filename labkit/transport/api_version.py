@@ -22,7 +22,7 @@ _VERSION = re.compile(r"\d+(\.\d+)+")
 
 
 def announced(headers: Mapping[str, str]) -> str | None:
-    """The newest API version that an engine knows, by the headers of its answer; None if it's no engine's."""
+    """The newest API version that an engine knows, from its answer's headers; None if it isn't an engine."""
     version = headers.get(_HEADER, "")
     return version if _VERSION.fullmatch(version) else None
 

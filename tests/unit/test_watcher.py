@@ -310,7 +310,7 @@ def test_a_look_that_fails_unexpectedly_is_logged_and_followed_by_others(
     followed.members["manager1"].stream.put(line("container", "start", name="alone"))
     eventually(lambda: followed.frames[-1].snapshot == followed.seen("inactive"), "the change")
     assert [event.subject for event in followed.events] == ["alone"]  # no event is lost meanwhile
-    assert logged(caplog, "the swarm could not be looked at") == 1
+    assert logged(caplog, "could not take a snapshot of the swarm") == 1
 
 
 def test_an_engine_that_is_gone_is_told_once(followed: Cluster) -> None:
