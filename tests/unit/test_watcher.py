@@ -266,7 +266,7 @@ def test_entries_that_cannot_be_read_are_left_out_and_logged_once(
     node.stream.put(*BAD, line("container", "start", name="alone"))
     assert [event.subject for event in followed.told(1)] == ["alone"]
     assert len(node.streams) == 1
-    assert logged(caplog, "an event of manager1 could not be read") == 1
+    assert logged(caplog, "an event of manager1 could not be parsed") == 1
 
 
 def test_an_entry_without_its_actor_is_left_out(followed: Cluster) -> None:
