@@ -1,4 +1,4 @@
-"""The picture of placement in words."""
+"""The placement picture in words."""
 
 from labkit.plots.arrangement import Arrangement, Column, Entry
 from labkit.swarm.reasons import label_of_update
@@ -11,7 +11,7 @@ NOTES = {
 
 
 def title(quorum: bool | None, plan: Arrangement) -> str:
-    """How many of the tasks run, or why there is nothing to tell."""
+    """How many of the tasks are running, or why there is nothing to say."""
     if quorum is None:
         return "There is no swarm yet"
     if not quorum:
@@ -29,7 +29,7 @@ def _stopping(plan: Arrangement) -> str:
 
 
 def _headline(plan: Arrangement) -> str:
-    """How many of the tasks run."""
+    """How many of the tasks are running."""
     wanted = sum(entry.wanted for entry in plan.services)
     running = sum(min(entry.running, entry.wanted) for entry in plan.services)  # an update may run more
     nodes = counted(sum(any(not tile.state for tile in column.tiles) for column in plan.columns), "node")
@@ -41,7 +41,7 @@ def _headline(plan: Arrangement) -> str:
 
 
 def narrate(quorum: bool | None, plan: Arrangement) -> str:
-    """All of it, a line for each node and service; the first sentence tells whether all tasks run."""
+    """The whole picture, one line per node and service; the first sentence says whether all tasks run."""
     waiting = sum(len(row.labels) for row in plan.waiting)
     failed = sum(failures.count for column in plan.columns for failures in column.failures)
     down = [column.name for column in plan.columns if column.status == "down"]
@@ -77,7 +77,7 @@ def _of_column(column: Column) -> str:
 
 
 def _of_engines(plan: Arrangement) -> str:
-    """Which version of Docker runs where; of one version on all nodes there's nothing to tell."""
+    """Which version of Docker runs where; empty if all nodes have the same version."""
     nodes: dict[str, list[str]] = {}
     for column in plan.columns:
         if column.docker:
