@@ -166,9 +166,9 @@ class Node:
         self.wait_ready()
 
     def upgrade(self, docker: str, *, fresh: bool = False) -> None:
-        """Replace the node's engine by a newer one, such as "28.5"; its data, address, and name stay.
+        """Replace the node's engine with a newer one, such as "28.5"; its data, address, and name stay.
 
-        Its tasks stop meanwhile, so drain it first. `fresh` wipes the node and lets it rejoin its swarm.
+        Its tasks stop for that time, so drain it first. `fresh` wipes the node and lets it rejoin its swarm.
         Prints each step. Raises what `Cluster.upgrade` raises.
         """
         if self._upgrader is None:

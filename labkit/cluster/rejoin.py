@@ -51,7 +51,7 @@ def membership(context: EngineContext, nodes: Mapping[str, Node], name: str) -> 
     left = [entry for entry in managers if entry not in mine and _reachable(entry)]
     if mine[0].get("ManagerStatus") and len(left) < len(managers) // 2 + 1:
         raise LabError(
-            f"without {name}, the managers would lose their quorum, and nobody could rejoin",
+            f"without {name}, the managers would lose their quorum, and no node could rejoin",
             evidence=[f"{len(left)} of {len(managers)} managers would be left"],
             next_step=f"docker node demote {name}, then run the command again",
         )

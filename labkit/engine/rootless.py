@@ -43,7 +43,7 @@ def require_root(client: docker.DockerClient, engine: Endpoint) -> None:
             f"the Docker engine at {engine.url} is rootless",
             evidence=[
                 f"found by {engine.source}",
-                "nodes are Docker engines of their own, which need the host's root",
+                "each node is a Docker engine itself, which needs root on the host",
             ],
             next_step=instead(),
         )

@@ -185,7 +185,7 @@ def _tag(client: docker.DockerClient, tag: str, moving: str) -> None:
 
 
 def _build(client: docker.DockerClient, names: Iterable[str], say: Say) -> None:
-    """Build images and their foundations, as far as they're missing, when no other process builds any."""
+    """Build images and their foundations if they're missing, while no other process builds any."""
     with lock.hold("images", say=say, wait=_BUILD_SECONDS):
         try:
             _make_all(client, list(names), say)

@@ -1,4 +1,4 @@
-"""What stands where in the picture of placement: columns of tiles, who waits, what failed, the services."""
+"""What the placement picture shows, and where: nodes with tiles, waiting tasks, failures, services."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace

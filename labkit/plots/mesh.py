@@ -101,7 +101,7 @@ def _title(answers: Sequence[Answer]) -> str:
 def _spread(by_task: Counter[str]) -> str:
     total, (first, most) = sum(by_task.values()), by_task.most_common(1)[0]
     if first == "?" and len(by_task) == 1:
-        return f"{counted(total, 'request')} answered, by tasks that do not tell who they are"
+        return f"{counted(total, 'request')} answered, by tasks that do not identify themselves"
     if len(by_task) == 1:
         return f"{first} answered {counted(total, 'request')}"
     if most - min(by_task.values()) <= max(2, 0.25 * most):

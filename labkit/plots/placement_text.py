@@ -5,8 +5,8 @@ from labkit.swarm.reasons import label_of_update
 from labkit.util.text import counted, listed
 
 NOTES = {
-    None: "Each engine is on its own until one of them makes a swarm: docker swarm init.",
-    False: "Nobody can tell where the tasks are. Those on nodes that are on keep running.",
+    None: "Each engine is on its own until one of them creates a swarm: docker swarm init.",
+    False: "No manager can list the tasks now. Those on running nodes keep running.",
 }
 
 
@@ -34,10 +34,10 @@ def _headline(plan: Arrangement) -> str:
     running = sum(min(entry.running, entry.wanted) for entry in plan.services)  # an update may run more
     nodes = counted(sum(any(not tile.state for tile in column.tiles) for column in plan.columns), "node")
     if not wanted:
-        return "No service wants a task"
+        return "No tasks are supposed to run"
     if running < wanted:
         return f"{running} of {counted(wanted, 'task')} {'runs' if wanted == 1 else 'run'} on {nodes}"
-    return f"{f'All {wanted} tasks run' if wanted > 1 else 'The one task runs'} on {nodes}"
+    return f"{f'All {wanted} tasks run' if wanted > 1 else 'The only task runs'} on {nodes}"
 
 
 def narrate(quorum: bool | None, plan: Arrangement) -> str:

@@ -73,7 +73,7 @@ class QuorumView:
     def meaning(self) -> list[str]:
         """The rule, and what the current state means, in a sentence or two."""
         if self.quorum is None:
-            return ["The first engine that makes a swarm is its first manager: docker swarm init."]
+            return ["The first engine that creates a swarm is its first manager: docker swarm init."]
         if not self.quorum:
             return self._without_quorum()
         even = self.voters % 2 == 0
@@ -98,7 +98,7 @@ class QuorumView:
         said = [*rule, self._consequence]
         missing = self.majority - self.present
         if missing <= 0:
-            return [*said, "Enough managers are on: they choose a leader, or cannot reach each other."]
+            return [*said, "Enough managers are on: they are electing a leader, or cannot reach each other."]
         away = [member for member in self.members if member.condition]
         names = listed([f"{member.name} ({member.condition})" for member in away])
         if self.sure:

@@ -141,7 +141,7 @@ def _draw_axis(drawing: _Drawing, top: float, axis: float) -> None:
         picture.write(
             (left + right) / 2,
             top + _HEAD - 5,
-            fit("nobody could tell", right - left + 60, 10),
+            fit("unknown", right - left + 60, 10),
             size=10,
             colour=theme.bad,
             align="center",

@@ -20,7 +20,7 @@ def describe_timeline(recording: Recording) -> str:
     told += [_outage_sentence(outage) for outage in outages(recording)[:_MANY] if outage != worst]
     for start, end in blind(recording):
         first, last = start - recording.start, end - recording.start
-        told.append(f"From {first:.1f} s to {last:.1f} s nobody could tell what ran.")
+        told.append(f"From {first:.1f} s to {last:.1f} s, no manager knew what was running.")
     for lines, noun in (
         (list(_describe_causes(recording)), "event"),
         (list(_describe_moves(recording)), "move"),
@@ -37,7 +37,7 @@ def describe_nothing(recording: Recording) -> str:
         return "The recording is empty: nothing happened yet."
     snapshot = recording.frames[-1].snapshot
     if snapshot.quorum is False:
-        return "The managers have no quorum: nobody can tell which tasks ran."
+        return "The managers have no quorum, so it is unknown which tasks ran."
     return "No task ran during the recording." if snapshot.quorum else "There is no swarm: no tasks to show."
 
 
@@ -64,8 +64,8 @@ def title_of(recording: Recording) -> str:
         if first.running != last.running:
             return f"{service} went from {first.running} to {counted(last.running, 'running task')}"
     if any(history.ending for history in task_histories(recording)):
-        return "Tasks were replaced, never fewer served than desired"
-    return "Nothing changed: every task went on as it was"
+        return "Tasks were replaced without an outage"
+    return "Nothing changed: every task kept running"
 
 
 def describe_cause(cause: Cause) -> str:

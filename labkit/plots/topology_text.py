@@ -37,7 +37,7 @@ def title_of(snapshot: Snapshot) -> str:
 def describe_topology(snapshot: Snapshot) -> str:
     """Networks, services, and ports in words: the conclusion first, then one line for each."""
     if not snapshot.quorum:
-        after = "Nobody can tell what they look after." if snapshot.quorum is False else ""
+        after = "So they cannot list services and networks." if snapshot.quorum is False else ""
         return f"{title_of(snapshot)}. {after}".strip()
     lines = [
         f"{title_of(snapshot)}.",

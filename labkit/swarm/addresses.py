@@ -103,7 +103,7 @@ def without_subnet(snapshot: Snapshot, service: Service) -> list[Network]:
 def describe_without_subnet(snapshot: Snapshot, network: Network, service: Service) -> Iterator[str]:
     """Why a network has no subnet, and what to do about a service on it."""
     others = [f"{other.name} {', '.join(other.subnets)}" for other in snapshot.networks if other.subnets]
-    yield "  the one that was asked for overlaps another, or the default address pool is used up"
+    yield "  the requested subnet overlaps another one, or the default address pool is used up"
     yield f"  in use: {'; '.join(others)}"
     yield "  docker network create -d overlay --subnet SUBNET NEW, with one that is free"
     yield f"  {_move(network, service, _START_FIRST)}"

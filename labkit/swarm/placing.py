@@ -1,11 +1,11 @@
-"""Which nodes can take a service's next task, and what keeps the others from it. Pure."""
+"""Which nodes can run a service's next task, and what rules out the others. Pure."""
 
 from collections.abc import Callable, Iterator
 
 from labkit.swarm import checks
 from labkit.swarm.model import Node, Port, Service, Snapshot, Task
 
-_OPEN = "docker node update --availability active NODE opens one"
+_OPEN = "docker node update --availability active NODE reopens one"
 _Amount = Callable[[Service | Node], float]
 _RESERVED: tuple[tuple[str, _Amount, Callable[[float], str]], ...] = (
     ("memory", lambda owner: owner.memory, lambda size: f"{size / 2**30:.1f} GiB"),
@@ -14,10 +14,10 @@ _RESERVED: tuple[tuple[str, _Amount, Callable[[float], str]], ...] = (
 
 
 def fitting(snapshot: Snapshot, service: Service) -> list[str]:
-    """The nodes that could run one more task of a service now, as far as a snapshot tells.
+    """The nodes that could run one more task of a service now, as far as a snapshot shows.
 
-    A node that can't be judged, because a constraint asks for what snapshots leave out, is not among them.
-    Plugins, platforms, and generic resources aren't looked at.
+    If a constraint is about something that snapshots leave out, no node counts. Plugins, platforms, and
+    generic resources aren't considered.
     """
     return [
         node.name

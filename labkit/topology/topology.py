@@ -181,7 +181,7 @@ def _broken_rules(values: Any) -> Iterator[tuple[str, str]]:
                 continue
             if kind == "volumes" and body["name"] != "":
                 if CACHE_LABEL not in labels:
-                    yield place, f"needs {CACHE_LABEL}: a volume with a name of its own is shared by all labs"
+                    yield place, f"needs {CACHE_LABEL}: a volume with its own name is shared by all labs"
             elif lab and labels.get(LAB_LABEL) != lab:
                 yield f"{place}.{LAB_LABEL}", f"must be {lab}"
     if services is not None:

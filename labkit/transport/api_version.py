@@ -1,7 +1,7 @@
 """Chooses the version of the Docker Engine API in which labkit talks to an engine.
 
 An engine announces its newest version in the header `Api-Version` of every answer, and accepts requests
-without a version in their path whatever its minimum is (moby v20.10.24 to v28.5.2,
+without a version in their path regardless of its minimum (moby v20.10.24 to v28.5.2,
 api/server/middleware/version.go: a request without a version counts as one in the newest version).
 """
 

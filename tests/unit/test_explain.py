@@ -71,7 +71,7 @@ def test_a_constraint_that_some_node_meets_is_not_to_blame() -> None:
 
 def test_nodes_that_are_closed_and_nodes_that_are_down_need_different_things() -> None:
     drained, down = said("drained", "pending"), said("manager-unreachable", "pending")
-    assert "  worker1 is on drain: docker node update --availability active NODE opens one" in drained
+    assert "  worker1 is on drain: docker node update --availability active NODE reopens one" in drained
     assert "  worker2 is down: it has to come back, or other nodes have to take over" in down
     assert not any("availability active" in line for line in down)
 
@@ -361,7 +361,7 @@ def test_a_task_over_its_limit_of_memory_is_told_how_to_make_sure_and_what_to_ch
 def test_a_network_whose_subnet_overlaps_is_named_with_the_subnets_in_use() -> None:
     assert said("subnet-overlaps", "onov2")[1:] == [
         "onov2.1 waits for an address on ov2, which has no subnet.",
-        "  the one that was asked for overlaps another, or the default address pool is used up",
+        "  the requested subnet overlaps another one, or the default address pool is used up",
         "  in use: ov1 10.78.0.0/24; ingress 10.0.0.0/24",
         "  docker network create -d overlay --subnet SUBNET NEW, with one that is free",
         "  docker service update --update-order start-first --network-rm ov2 --network-add NEW onov2",

@@ -384,7 +384,7 @@ def test_one_more_task_than_wanted_hides_none_that_is_missing() -> None:
 def test_without_a_swarm_the_machines_are_told() -> None:
     assert describe_placement(NO_SWARM).splitlines() == [
         "There is no swarm yet.",
-        "Each engine is on its own until one of them makes a swarm: docker swarm init.",
+        "Each engine is on its own until one of them creates a swarm: docker swarm init.",
         "manager1: in no swarm.",
         "worker1: off.",
         "worker2: frozen.",
