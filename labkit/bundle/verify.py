@@ -33,9 +33,9 @@ _LISTED = 5  # how many members an error names
 
 
 def check(file: Path, bar: Bar) -> Manifest:
-    """Read all of a bundle and return its manifest. Raises BundleInvalid unless every byte is as saved.
+    """Read all of a bundle and return its manifest. Raises BundleInvalid if anything has changed.
 
-    The digests reveal damage, not forgery: anyone who can change the file can change them.
+    The digests detect damage, but not forgery: anyone who can change the file can change them too.
     """
     try:
         text, found = _read(file, bar)

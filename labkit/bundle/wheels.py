@@ -76,7 +76,7 @@ def glibc(names: Collection[str]) -> str:
 
 
 def _glibc_versions(name: str) -> Iterator[tuple[int, int]]:
-    """One for each platform in a wheel's name."""
+    """The version for each platform in a wheel's name."""
     for tag in parse_wheel_filename(name)[3]:
         old = tag.platform.partition("_")[0]
         if found := _GLIBC.match(tag.platform.replace(old, _OLD_NAMES.get(old, old), 1)):

@@ -185,12 +185,12 @@ class Cluster:
     def upgrade(
         self, name: str, docker: str, *, fresh: bool = False, reporter: ProgressReporter | None = None
     ) -> Node:
-        """Replace a node's engine by a newer one, and return the node.
+        """Replace a node's engine with a newer one, and return the node.
 
-        Its volume, address, and name stay, as when a server's package is upgraded; its tasks stop meanwhile,
-        so drain it first. `fresh` wipes the node and lets it rejoin its swarm, which is the way to an older
-        engine. Run it again after an interruption. Raises NoSuchNode, LabNotRunning, LabError for an engine
-        that is older or unknown, ImageUnavailable, NotConverged.
+        Its volume, address, and name stay, as when a server's package is upgraded. Its tasks stop during the
+        upgrade, so drain it first. `fresh` wipes the node and lets it rejoin its swarm, and also allows an
+        older engine. Run it again after an interruption. Raises NoSuchNode, LabNotRunning, LabError for an
+        engine that is older or unknown, ImageUnavailable, NotConverged.
         """
         reporter = reporter or ProgressReporter()
         with self._lock(reporter):

@@ -1,4 +1,4 @@
-"""A lab's containers and network as the topology file describes them, for testcontainers to make."""
+"""A lab's containers and network as the topology file describes them, created by testcontainers."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ testcontainers_config._docker_auth_config = None
 class LabContainer(DockerContainer):
     """A container of the lab as the topology file describes it, without its health check.
 
-    `start_containers` asks once instead: probes that run for as long as the lab would cost too much.
+    `start_containers` runs the check once instead, because a probe every second would cost too much.
     """
 
     def __init__(self, client: docker.DockerClient, topology: Topology, service: Service, image: str) -> None:
@@ -65,7 +65,7 @@ class LabContainer(DockerContainer):
         )
 
     def start(self) -> Self:
-        """Create and start the container; with the engine's own limits if it may not give what is asked for.
+        """Create and start the container, with the engine's own limits if it can't grant the requested ones.
 
         An engine without CAP_SYS_RESOURCE, such as one in a container, can't raise a limit above its own.
         """
@@ -86,7 +86,7 @@ class LabNetwork(Network):
             super().__init__(
                 docker_client_kw=_unconnected(client),
                 docker_network_kw={
-                    "check_duplicate": True,  # engines before 25 would make a second network of this name
+                    "check_duplicate": True,  # engines before 25 would create a second one
                     "labels": topology.network_labels,
                     "driver": "bridge",
                     "ipam": IPAMConfig(pool_configs=[IPAMPool(subnet=str(topology.subnet))]),
@@ -97,18 +97,18 @@ class LabNetwork(Network):
 
 
 def _unconnected(client: docker.DockerClient) -> dict[str, Any]:
-    """Keep testcontainers' own client from asking anybody anything: `client` takes its place.
+    """Options that keep testcontainers' own client from contacting any engine, because `client` replaces it.
 
-    Neither the user's engine nor their certificates matter to a lab that is on another engine.
+    If the lab is on another engine, the user's engine and certificates don't matter.
     """
     return {"version": client.api.api_version, "environment": {"DOCKER_HOST": "unix:///nowhere"}}
 
 
 @contextlib.contextmanager
 def _environment_kept() -> Iterator[None]:
-    """Take back the DOCKER_HOST that testcontainers exports for the engine that it finds by itself.
+    """Restore DOCKER_HOST, which testcontainers sets for the engine that it finds by itself.
 
-    `DockerClient.__init__` in testcontainers 4.15 sets it for the whole process, child processes included.
+    `DockerClient.__init__` in testcontainers 4.15 sets it for the whole process and its child processes.
     """
     with _environment:
         before = os.environ.get("DOCKER_HOST")

@@ -1,4 +1,4 @@
-"""Errors about a lab's nodes, and what the engines' logs and the host say about them."""
+"""Errors about a lab's nodes, with evidence from the engines' logs and the host."""
 
 import contextlib
 import difflib
@@ -13,7 +13,7 @@ from labkit.util.errors import LabError, LabNotRunning, NoSuchNode
 
 
 def not_running(context: EngineContext) -> LabNotRunning:
-    """The error for whoever needs the nodes of a lab that is down."""
+    """The error for a command that needs nodes while the lab is down."""
     return LabNotRunning(f"lab '{context.lab}' is not running", next_step=context.hint("up"))
 
 

@@ -1,4 +1,4 @@
-"""What can happen to a node: what it is like in real life, the commands that do it and those that undo it."""
+"""Faults of a node: what each is like in real life, and the commands that cause and undo it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from labkit.util.errors import LabError, NotConverged
 
 @dataclass(frozen=True)
 class Fault:
-    """One kind of fault. `state` is what `Node.fault` says of a node that is under it.
+    """One kind of fault. `state` is what `Node.fault` returns for a node that has it.
 
-    `meaning` says in a sentence what it is in real life. `_commands` and `_undo_commands` are typed on the
-    node; without them the fault is one of docker's own commands on the node's container.
+    `meaning` is a sentence about what it's like in real life. `_commands` and `_undo_commands` run on the
+    node. Without them, the fault is one of docker's own commands on the node's container.
     """
 
     name: str
@@ -25,20 +25,20 @@ class Fault:
 
     @property
     def on_node(self) -> bool:
-        """Whether the commands are typed on the node; else on the machine that has the lab's engine."""
+        """Whether the commands run on the node; otherwise they run on the lab engine's host."""
         return bool(self._commands)
 
     def commands(self, node: Node) -> tuple[str, ...]:
-        """The commands that do it to this node, one a line."""
+        """The commands that cause it on this node, one per line."""
         return self._commands or _docker(self._apply, node)
 
     def undo_commands(self, node: Node) -> tuple[str, ...]:
-        """The commands that take it back."""
+        """The commands that undo it."""
         return self._undo_commands or _docker(self._undo, node)
 
 
 def _docker(method: Callable[[Node], None], node: Node) -> tuple[str, ...]:
-    """`Node`'s methods are named as the docker commands that do the same."""
+    """`Node`'s methods have the names of the docker commands that do the same."""
     return (f"docker {method.__name__} {node.container.name}",)
 
 
@@ -76,27 +76,27 @@ CATALOGUE = (STOP, KILL, PAUSE, CUT_OFF)
 
 
 def apply(node: Node, fault: Fault) -> None:
-    """Bring the fault upon a node; does nothing when the node is in that state already.
+    """Cause the fault on a node; do nothing if the node already has it.
 
-    Raises LabError while the node is under another fault, LabNotRunning when its container is gone.
+    Raises LabError if the node has another fault, and LabNotRunning if its container is gone.
     """
     state = node.fault
     if state == fault.state:
         return
     if state is not None:
         raise LabError(
-            f"{node.name} is {state} already, and a node can have one fault at a time",
+            f"{node.name} is already {state}, and a node can have only one fault at a time",
             next_step=f"bring it back first: {'; '.join(of(state).undo_commands(node))}",
         )
     fault._apply(node)
 
 
 def undo(node: Node) -> None:
-    """Take every fault from a node, also those that came by hand, and wait until its engine answers.
+    """Undo every fault of a node, including those caused by hand, and wait until its engine answers.
 
-    Raises NotConverged when a fault is still there after it was undone.
+    Raises NotConverged if a fault is still there after it was undone.
     """
-    for _ in CATALOGUE:  # a node under several has each of them once
+    for _ in CATALOGUE:  # a node that has several has each of them once
         state = node.fault
         if state is None:
             return node.wait_ready()
@@ -111,5 +111,5 @@ def undo(node: Node) -> None:
 
 
 def of(state: FaultState) -> Fault:
-    """The fault that brings a node into this state: for one without power, that it was shut down."""
+    """The fault that brings a node into this state; for a stopped node, a proper shutdown."""
     return next(fault for fault in CATALOGUE if fault.state == state)

@@ -1,7 +1,7 @@
-"""The way from a lab's registry to Docker Hub: a proxy, and an authority that signs for what is behind it.
+"""How a lab's registry reaches Docker Hub: a proxy, and a certificate authority if the network inspects TLS.
 
-`docker-compose.dind.yml` gives the registry both, as HUB_PROXY and HUB_CA, where the user's variables name
-them. `docker compose up` has nothing else to go by; `labkit up` also fills in what it finds by itself.
+`docker-compose.dind.yml` passes both to the registry, as HUB_PROXY and HUB_CA, if the user's variables name
+them. `docker compose up` relies on that alone, while `labkit up` also fills in what it finds by itself.
 """
 
 import os
@@ -24,7 +24,7 @@ _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE--
 
 
 def environment(client: docker.DockerClient, service: Service) -> dict[str, str]:
-    """A service's environment, with the proxy and the authority filled in if it has a place for them.
+    """A service's environment, with the proxy and the authority filled in if it has variables for them.
 
     Raises LabError if LABKIT_CA_FILE doesn't name certificates.
     """
@@ -37,10 +37,10 @@ def environment(client: docker.DockerClient, service: Service) -> dict[str, str]
 
 
 def is_outdated(container: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:
-    """Whether a service's container (what `inspect` says) has another way to the Hub than the user wants now.
+    """Whether a service's container reaches the Hub in another way than the user wants now.
 
-    What the user doesn't name now stays: another terminal may not have the variables that the lab was
-    started with.
+    `container` is the engine's answer to `inspect`. A variable that isn't set now doesn't count, because the
+    lab may have been started from a terminal that had it.
     """
     has = dict(each.partition("=")[::2] for each in container["Config"]["Env"] or ())
     named = [_PROXY, _CA, *([_HUB] if os.environ.get("LABKIT_HUB") else [])]
@@ -48,16 +48,16 @@ def is_outdated(container: Mapping[str, Any], wanted: Mapping[str, str]) -> bool
 
 
 def answer(client: docker.DockerClient, registry: str) -> str:
-    """What a lab's registry, a container, last found out about its way to the Hub; empty before it has.
+    """What a lab's registry last found out about Docker Hub; empty if it hasn't yet. Takes its container.
 
-    Raises docker's APIError if the container doesn't run.
+    Raises docker's APIError if the container isn't running.
     """
     code, output = client.containers.get(registry).exec_run(["cat", "/run/asked"])
     return output.decode(errors="replace").strip() if code == 0 and isinstance(output, bytes) else ""
 
 
 def certificates(file: Path) -> str:
-    """The certificates in a PEM file, without what else is in it. Raises LabError if there are none."""
+    """The certificates in a PEM file, and nothing else from it. Raises LabError if there are none."""
     try:
         text = "\n".join(_CERTIFICATE.findall(file.read_bytes().decode("ascii", "replace")))
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text or "nothing")

@@ -1,4 +1,4 @@
-"""One node of the lab, a container with a Docker engine in it: run commands on it, stop and start it."""
+"""One node of the lab, which is a container with a Docker engine: run commands on it, stop and start it."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -19,13 +19,13 @@ from labkit.util.parallel import in_parallel
 
 READY_TIMEOUT = 90.0
 _FREEZER_SECONDS = 10.0
-_CANNOT_INVOKE = 126  # the exit code of `docker exec` when its command does not start
+_CANNOT_INVOKE = 126  # the exit code of `docker exec` if its command does not start
 
 FaultState = Literal["stopped", "paused", "cut off"]
 
-# As if the cable were pulled: packets vanish, nobody is told. In the table `mangle`: in `filter`, engines put
-# rules of their own before others. It sees what a node forwards for its tasks too. Rules live as long as the
-# node's network: a node that starts has none.
+# As if the network cable were unplugged: packets are dropped silently. The rules are in the table `mangle`,
+# because in `filter` engines insert their own rules before others. `mangle` also sees what a node forwards
+# for its tasks. The rules disappear with the node's network, so a node that starts has none.
 _CABLE = ("PREROUTING --in-interface eth0 --jump DROP", "POSTROUTING --out-interface eth0 --jump DROP")
 _CHECK_COMMANDS, CUT_COMMANDS, RECONNECT_COMMANDS = (
     tuple(f"iptables --wait --table mangle --{action} {rule}" for rule in _CABLE)
@@ -40,15 +40,15 @@ class Upgrader(Protocol):
 
 
 class Node:
-    """A node, found by its labels. It keeps no state of its own: the container is the truth.
+    """A node, found by its labels. It keeps no state of its own, because its container has all of it.
 
-    Made by `Lab.node` and `Lab.nodes`.
+    `Lab.node` and `Lab.nodes` create it.
     """
 
     def __init__(
         self, container_id: str, name: str, context: EngineContext, upgrader: "Upgrader | None" = None
     ) -> None:
-        """`upgrader` is the cluster's own way to replace this node's engine, for `upgrade`."""
+        """`upgrader` is the cluster's method that replaces this node's engine, for `upgrade`."""
         self.name, self.context = name, context
         self.lab = context.lab
         self._upgrader = upgrader
@@ -69,7 +69,7 @@ class Node:
 
     @property
     def container(self) -> Container:
-        """The node's container as it is now. Raises LabNotRunning when it is gone."""
+        """The node's container as it is now. Raises LabNotRunning if it is gone."""
         try:
             return self.client.containers.get(self.container_id)
         except docker.errors.NotFound:
@@ -79,7 +79,7 @@ class Node:
 
     @property
     def address(self) -> str:
-        """The node's fixed address on the lab's network, also while it is stopped."""
+        """The node's fixed address on the lab's network, even while it is stopped."""
         (network,) = self.container.attrs["NetworkSettings"]["Networks"].values()
         return str(network["IPAMConfig"]["IPv4Address"])
 
@@ -92,7 +92,7 @@ class Node:
         return self.context.hint(*words)
 
     def explained(self) -> AbstractContextManager[None]:
-        """Raise the reason why the node's engine does not answer, where its virtual machine is the reason."""
+        """Raise the reason why the node's engine does not answer, if it is the virtual machine."""
         return self.context.explained()
 
     @property
@@ -104,9 +104,9 @@ class Node:
         return api
 
     def ask(self, *paths: str, timeout: float = ANSWER_SECONDS) -> list[Answer] | None:
-        """The answers of the node's engine to GET requests; None when one is missing. Safe across threads.
+        """The answers of the node's engine to GET requests; None if one is missing. Thread-safe.
 
-        `timeout` in seconds bounds the wait for each.
+        `timeout` in seconds limits the wait for each answer.
         """
         try:
             return [self._tunnel.get(path, timeout) for path in paths]
@@ -114,7 +114,7 @@ class Node:
             return None
 
     def follow(self, path: str) -> Lines:
-        """The lines of an answer without end of the node's engine. Raises one of tunnel.ERRORS."""
+        """The lines of an endless answer from the node's engine. Raises one of tunnel.ERRORS."""
         return self._tunnel.lines(path)
 
     def run(
@@ -125,11 +125,11 @@ class Node:
         check: bool = True,
         quiet: bool = False,
     ) -> Result:
-        """Run a shell command on the node; print its output as it comes unless `quiet`.
+        """Run a shell command on the node; print its output as it is produced, unless `quiet`.
 
-        The shell is `bash -e`: the first command that fails ends it. Raises CommandFailed when it exits
-        with a code other than 0 (unless `check` is false), CommandTimedOut after `timeout` seconds,
-        LabNotRunning when the node does not run. An interrupt stops the command on the node too.
+        The shell is `bash -e`, so the first command that fails ends it. Raises CommandFailed if it exits
+        with a code other than 0 (unless `check` is false), CommandTimedOut after `timeout` seconds, and
+        LabNotRunning if the node isn't running. An interrupt stops the command on the node too.
         """
         return run_on([self], command, timeout=timeout, check=check, sink=None if quiet else write_through)[0]
 
@@ -138,26 +138,26 @@ class Node:
         deadline = self.deadline(timeout)
         for _ in deadline.attempts():
             try:
-                left = deadline.left / self.context.patience  # `run` is patient by itself
+                left = deadline.left / self.context.patience  # `run` multiplies it again
                 self.run("node-ready", timeout=max(1.0, left), quiet=True)
                 return
             except CommandFailed as error:
-                # runc cannot enter a node that is only just mounting its cgroups.
+                # runc can't enter a node while the node is mounting its cgroups.
                 if error.exit_code != _CANNOT_INVOKE:
                     raise
                 refused = error
         raise refused
 
     def logs(self, lines: int | None = None) -> str:
-        """The node's own log (its engine's), the last `lines` of it or all."""
+        """The log of the node's engine: the last `lines`, or all of it."""
         return self.container.logs(tail=lines if lines is not None else "all").decode(errors="replace")
 
     def stop(self, timeout: int = 10) -> None:
-        """Shut the node down as a machine is shut down; after `timeout` seconds it loses power."""
+        """Shut the node down like a server; after `timeout` seconds, cut its power."""
         self.container.stop(timeout=timeout)
 
     def kill(self) -> None:
-        """Cut the node's power: no goodbye to the swarm."""
+        """Cut the node's power, so it can't leave the swarm properly."""
         self.container.kill()
 
     def start(self) -> None:
@@ -166,9 +166,9 @@ class Node:
         self.wait_ready()
 
     def upgrade(self, docker: str, *, fresh: bool = False) -> None:
-        """Replace the node's engine by a newer one, such as "28.5"; its data, address, and name stay.
+        """Replace the node's engine with a newer one, such as "28.5"; its data, address, and name stay.
 
-        Its tasks stop meanwhile, so drain it first. `fresh` wipes the node and lets it rejoin its swarm.
+        Its tasks stop for that time, so drain it first. `fresh` wipes the node and lets it rejoin its swarm.
         Prints each step. Raises what `Cluster.upgrade` raises.
         """
         if self._upgrader is None:
@@ -176,23 +176,23 @@ class Node:
         self._bind(self._upgrader(self.name, docker, fresh=fresh).container_id)
 
     def schedule_wipe(self) -> None:
-        """Let the node come up as a bare engine with its images (the node image's entry point sees to it)."""
+        """Make the node's entry point turn it into a bare engine at its next start. The images stay."""
         put_file(self.container, "/var/lib/docker/forget")
 
-    mark_to_forget = schedule_wipe  # its name until 0.1, which learners' own copies of chapter 08 use
+    mark_to_forget = schedule_wipe  # its old name, which learners' copies of chapter 08 use
 
     def pause(self) -> None:
         """Freeze every process of the node."""
-        # A busy computer may not freeze all of them in the time that runc takes for it.
+        # A busy computer may not freeze all of them within the time that runc allows.
         self._insist(lambda: self.container.pause(), "unable to freeze")
 
     def unpause(self) -> None:
-        """Let a frozen node go on."""
-        # Of a node whose last processes are only just freezing, runc says that it runs.
+        """Let a frozen node continue."""
+        # While the last processes of a node are still freezing, runc reports that it is running.
         self._insist(lambda: self.container.unpause(), "cannot resume a running process")
 
     def _insist(self, ask: Callable[[], None], excuse: str) -> None:
-        """Ask the engine again while it refuses with this excuse. Raises APIError in the end."""
+        """Ask the engine again while it refuses for this reason. Raises APIError if it never stops."""
         for _ in self.deadline(_FREEZER_SECONDS).attempts():
             try:
                 return ask()
@@ -203,25 +203,25 @@ class Node:
         raise refused
 
     def cut_off(self) -> None:
-        """Cut the node off the network, as a pulled cable does: no packet goes in or out, nobody is told.
+        """Cut the node off from the network, as if its cable were unplugged: packets are dropped silently.
 
-        Commands still reach it, through the outer engine. Twice is as good as once; a restart ends it.
+        Commands still reach it, through the outer engine. Idempotent. A restart of the node ends it.
         """
         pairs = zip(_CHECK_COMMANDS, CUT_COMMANDS, strict=True)
         self.run("\n".join(f"{check} 2>/dev/null || {cut}" for check, cut in pairs), quiet=True)
 
     def reconnect(self) -> None:
-        """Join a node that was cut off to the network again; does nothing to others."""
+        """Reconnect a node that was cut off to the network; do nothing to other nodes."""
         pairs = zip(_CHECK_COMMANDS, RECONNECT_COMMANDS, strict=True)
         loops = (f"while {check} 2>/dev/null; do {undo}; done" for check, undo in pairs)
         self.run("\n".join(loops), quiet=True)
 
     @property
     def fault(self) -> FaultState | None:
-        """Which fault the node is under: `stopped` (killed too), `paused`, `cut off`, or None.
+        """The node's fault: `stopped` (or killed), `paused`, `cut off`, or None.
 
-        Costs a look at the container, and one command on a node that runs. Raises LabNotRunning when the
-        container is gone.
+        Inspects the container, and runs one command on a running node. Raises LabNotRunning if the container
+        is gone.
         """
         status = self.container.status
         if status == "paused":
@@ -235,7 +235,7 @@ class Node:
 def ask(
     nodes: Iterable[Node], *paths: str, timeout: float = ANSWER_SECONDS
 ) -> dict[str, list[Answer] | None]:
-    """Ask several nodes' engines the same at once; what each `Node.ask` returns, by the node's name."""
+    """Ask several nodes' engines the same at once; return each `Node.ask`'s result by the node's name."""
     answers: dict[str, list[Answer] | None] = {}
 
     def ask_one(node: Node) -> None:

@@ -1,4 +1,4 @@
-"""Brings a lab's containers up and takes them away. Labels are the only record of what belongs to a lab."""
+"""Creates and removes a lab's containers. Labels are the only record of what belongs to a lab."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ from labkit.util.errors import EngineNotFound, EngineUnsuitable, LabError, NotCo
 from labkit.util.parallel import in_parallel
 
 _REMOVE_SECONDS = 20.0
-_IN_USE = (403, 409)  # a network with containers; a volume of one, or a container that is just being removed
+_IN_USE = (403, 409)  # a network with containers; a volume of one, or a container that's being removed
 
 
 def containers(client: docker.DockerClient, lab: str | None = None) -> list[dict[str, Any]]:
@@ -35,12 +35,12 @@ def containers(client: docker.DockerClient, lab: str | None = None) -> list[dict
 
 
 def node_entries(client: docker.DockerClient, lab: str) -> dict[str, dict[str, Any]]:
-    """The engine's entries for the lab's nodes, stopped ones too, by the nodes' names."""
+    """The engine's entries for the lab's nodes, including stopped ones, by name."""
     return _by_label(client, lab, NODE_LABEL)
 
 
 def container_events(client: docker.DockerClient, lab: str) -> Any:
-    """The engine's stream of events of the lab's containers, from now on; `close` ends it."""
+    """The engine's stream of events about the lab's containers, from now on; `close` ends it."""
     kinds = ["start", "die", "pause", "unpause", "destroy"]
     return client.api.events(decode=True, filters={"type": "container", "event": kinds, **_of(lab)})
 
@@ -56,7 +56,7 @@ def _by_label(client: docker.DockerClient, lab: str, label: str) -> dict[str, di
 
 
 def service_logs(client: docker.DockerClient, container: str, lines: int | None) -> str:
-    """What a service has said, the last `lines` of it or all."""
+    """A service's log: the last `lines`, or all of it."""
     said: bytes = client.api.logs(container, tail=lines if lines is not None else "all")
     return said.decode(errors="replace")
 
@@ -69,9 +69,9 @@ def labs(client: docker.DockerClient) -> list[str]:
 
 
 def all_labs(context: EngineContext) -> list[str]:
-    """The names of all labs of this computer, also of those in a virtual machine.
+    """The names of all labs on this computer, including those in a virtual machine.
 
-    Raises EngineNotFound where there is neither an engine nor a machine that runs without one.
+    Raises EngineNotFound if there is neither an engine nor a virtual machine that runs without one.
     """
     direct = process.labs()
     try:
@@ -83,7 +83,7 @@ def all_labs(context: EngineContext) -> list[str]:
 
 
 def choose_topology(client: docker.DockerClient, lab: str) -> Topology:
-    """The topology of `lab`: on the user's subnet, on the one its network has, else on the first for labs."""
+    """The topology of `lab` on the subnet that the user chose, its network has, or comes first for labs."""
     own = subnets.own_network(client.api.networks(), lab)
     return _load(lab, subnets.chosen_by_user() or (subnets.prefix_of(own) if own else subnets.prefixes()[0]))
 
@@ -95,9 +95,9 @@ def _load(lab: str, prefix: str) -> Topology:
 def create_network(context: EngineContext, wanted: Topology) -> Topology:
     """Create the lab's network, and return the topology on the subnet that it has.
 
-    The user's own choice of a subnet is tried alone, and even where a route leads into it. Otherwise it's the
-    first subnet for labs that nothing uses, as far as can be seen; the engine has the last word. Raises
-    EngineUnsuitable if none is free.
+    If the user chose a subnet, only that one is tried, even if a route leads there. Otherwise it's the first
+    subnet for labs that nothing seems to use and that the engine accepts. Raises EngineUnsuitable if none is
+    free.
     """
     around = subnets.Surroundings(context)
     if around.own:
@@ -123,7 +123,7 @@ def describe_network(context: EngineContext, wanted: Topology) -> str:
 
 
 def create_volumes(client: docker.DockerClient, topology: Topology) -> None:
-    """Create the lab's volumes with their labels. Raises NameTaken if one of them is somebody else's."""
+    """Create the lab's volumes with their labels. Raises NameTaken if one of them isn't the lab's."""
     for name, labels in topology.volumes.items():
         with foreign.conflicts_named(client, foreign.names_of(topology)):
             client.volumes.create(name, labels=labels)
@@ -131,9 +131,9 @@ def create_volumes(client: docker.DockerClient, topology: Topology) -> None:
 
 
 def start_containers(context: EngineContext, topology: Topology, tags: dict[str, str]) -> None:
-    """Create what is missing, start what is stopped, all at once; return when everything answers.
+    """Create what is missing and start what is stopped, in parallel; return when everything answers.
 
-    A service with an outdated image or another way to Docker Hub is created again; its data is in volumes.
+    A service is recreated if its image or its settings for Docker Hub are outdated; its data is in volumes.
     """
     client = context.client()
     present = node_entries(client, topology.lab) | service_entries(client, topology.lab)
@@ -160,7 +160,7 @@ def start_containers(context: EngineContext, topology: Topology, tags: dict[str,
             return str(made.get_wrapped_container().id)
         if entry["State"] == "paused":
             api.unpause(entry["Id"])
-        api.start(entry["Id"])  # does nothing to a container that runs
+        api.start(entry["Id"])  # does nothing to a running container
         if service.is_node and entry["State"] in ("running", "paused"):
             Node(entry["Id"], service.name, context).reconnect()
         return str(entry["Id"])
@@ -191,25 +191,25 @@ def _wait_service(context: EngineContext, container: str, service: Service) -> N
 
 
 def remove(context: EngineContext) -> list[str]:
-    """Remove everything that carries the lab's label; return what it was. Idempotent.
+    """Remove everything that carries the lab's label; return the names. Idempotent.
 
-    Raises NotConverged when something is still in use after a while.
+    Raises NotConverged if something is still in use after a while.
     """
     client, removed = context.client(), dict[str, None]()
     for _ in context.deadline(_REMOVE_SECONDS).attempts():
-        # Again: a killed `up` may have had a creation under way, a killed `down` a removal.
+        # In a loop, because a killed `up` or `down` may still be creating or removing something.
         refusals = _remove_all(context, client, removed)
         if not refusals and not containers(client, context.lab):
             return list(removed)
     raise NotConverged(
         f"not all of lab '{context.lab}' could be removed",
         evidence=refusals or ["something keeps starting its containers"],
-        next_step=f"stop what uses it, then {context.hint('down')}",
+        next_step=f"stop whatever uses it, then {context.hint('down')}",
     )
 
 
 def _remove_all(context: EngineContext, client: docker.DockerClient, removed: dict[str, None]) -> list[str]:
-    """Remove what is there, and note it in `removed`; return what the engine refuses because it is in use."""
+    """Remove what is there and add it to `removed`; return what the engine refuses because it's in use."""
     refusals: list[str] = []
 
     def attempt(name: str, removal: Callable[[], object]) -> None:
@@ -242,7 +242,7 @@ def empty_storage(client: docker.DockerClient, lab: str) -> None:
 
 
 def kept(context: EngineContext) -> list[str]:
-    """What stays when labs are removed: the cache of Docker Hub, the saved states of virtual machines."""
+    """What stays when labs are removed: the Docker Hub cache, and saved states of virtual machines."""
     folders = [str(path) for path in process.kept()]
     try:
         return [*_kept_volumes(context.own_client()), *folders]
@@ -256,7 +256,7 @@ def _kept_volumes(client: docker.DockerClient) -> list[str]:
 
 
 def remove_kept(context: EngineContext) -> list[str]:
-    """Remove what `kept` lists, and return it. Raises LabError while a lab uses some of it."""
+    """Remove what `kept` lists, and return it. Raises LabError if a lab uses any of it."""
     removed = []
     for name in kept(context):
         try:
@@ -265,7 +265,7 @@ def remove_kept(context: EngineContext) -> list[str]:
             else:
                 context.own_client().api.remove_volume(name)
         except NotFound:
-            continue  # somebody else removed it
+            continue  # another command removed it
         except APIError as error:
             if error.status_code not in _IN_USE:
                 raise
@@ -283,7 +283,7 @@ def _of(lab: str | None) -> dict[str, str]:
 
 
 def remove_node(client: docker.DockerClient, lab: str, name: str) -> None:
-    """Remove one node's container and the volume of its engine; `start_containers` makes it anew."""
+    """Remove one node's container and its engine's volume; `start_containers` recreates them."""
     entry = node_entries(client, lab)[name]
     client.api.remove_container(entry["Id"], force=True, v=True)
     for mount in entry["Mounts"]:

@@ -1,4 +1,4 @@
-"""Takes a wiped node back into its swarm, in the role that it had."""
+"""Brings a wiped node back into its swarm, in its old role."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _PATIENCE_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Membership:
-    """What the swarm keeps about a node: its role, its availability, and its labels."""
+    """What the swarm stores about a node: its role, its availability, and its labels."""
 
     role: str
     availability: str
@@ -24,13 +24,13 @@ class Membership:
 
 
 def members(nodes: Mapping[str, Node]) -> list[dict[str, Any]] | None:
-    """The swarm's entries for its nodes, by the first manager that answers; None if none does."""
+    """The swarm's entries for its nodes, from the first manager that answers; None if none does."""
     found = _manager(nodes)
     return found[1] if found else None
 
 
 def membership(context: EngineContext, nodes: Mapping[str, Node], name: str) -> Membership | None:
-    """What the other managers know of a node; None if it is in no swarm.
+    """What the other managers know about a node; None if it isn't in a swarm.
 
     Raises LabError if the node couldn't rejoin its swarm after it was wiped.
     """
@@ -39,11 +39,11 @@ def membership(context: EngineContext, nodes: Mapping[str, Node], name: str) -> 
         pong = nodes[name].ask("/_ping") if name in nodes else None
         if pong and pong[0].swarm not in (None, BARE):
             raise LabError(
-                f"no other manager answers, so {name} couldn't rejoin its swarm after it was wiped",
+                f"no other manager answers, so {name} couldn't rejoin its swarm after a wipe",
                 next_step=f"promote another node first, or use {context.hint('reset')}",
             )
         return None
-    # The oldest entry is the one to replace, also where an interrupted upgrade has left two.
+    # The oldest entry is the one to replace, even if an interrupted upgrade has left two.
     mine = sorted(_entries(entries, name), key=lambda entry: str(entry["CreatedAt"]))
     if not mine:
         return None
@@ -51,7 +51,7 @@ def membership(context: EngineContext, nodes: Mapping[str, Node], name: str) -> 
     left = [entry for entry in managers if entry not in mine and _reachable(entry)]
     if mine[0].get("ManagerStatus") and len(left) < len(managers) // 2 + 1:
         raise LabError(
-            f"without {name}, the managers would lose their quorum, and nobody could rejoin",
+            f"without {name}, the managers would lose their quorum, and no node could rejoin",
             evidence=[f"{len(left)} of {len(managers)} managers would be left"],
             next_step=f"docker node demote {name}, then run the command again",
         )
@@ -60,9 +60,9 @@ def membership(context: EngineContext, nodes: Mapping[str, Node], name: str) -> 
 
 
 def join(node: Node, nodes: Mapping[str, Node], old: Membership) -> None:
-    """Join a bare engine to the swarm of the other nodes, as `old` says, and remove the entries before it.
+    """Join a bare engine to the other nodes' swarm with the membership `old`, and remove its old entries.
 
-    Idempotent. Raises NotConverged if the swarm refuses something for half a minute.
+    Idempotent. Raises NotConverged if the swarm keeps refusing something for half a minute.
     """
     found = _manager({name: other for name, other in nodes.items() if name != node.name})
     if found is None:
@@ -109,7 +109,7 @@ def _reachable(entry: Mapping[str, Any]) -> bool:
 
 
 def _insist(node: Node, attempt: Callable[[], Any]) -> None:
-    """Repeat what the swarm refuses while it changes: an update out of sequence, a manager that is going."""
+    """Retry what the swarm refuses while it changes: an update out of sequence, a manager that is leaving."""
     for _ in node.deadline(_PATIENCE_SECONDS).attempts():
         try:
             attempt()
@@ -119,7 +119,7 @@ def _insist(node: Node, attempt: Callable[[], Any]) -> None:
                 return
             refused = error
     raise NotConverged(
-        f"the swarm did not take {node.name} back",
+        f"{node.name} could not rejoin its swarm",
         evidence=[str(refused.explanation)],
         next_step="run the command again",
     )

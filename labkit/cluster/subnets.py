@@ -12,12 +12,12 @@ from labkit.engine.selection import EngineContext
 from labkit.topology.topology import LAB_LABEL
 from labkit.util.errors import EngineUnsuitable
 
-# None is inside 10.0.0.0/8, where Swarm places its overlay networks, and none is where networks usually are:
-# home routers use the low ones of 192.168, VirtualBox .56, Docker Desktop .65, libvirt .122. 172.16 is below
-# the pools from which Docker serves networks without a subnet (172.17 to 172.31, and 192.168). 198.18.0.0/15
-# is reserved for measurements in closed networks (RFC 2544): the last resort where a VPN routes all private
-# addresses. Its lower half is left to proxies that answer with made-up addresses. 100.64.0.0/10 isn't used:
-# Tailscale drops what comes from there past its own interface (tailscale #12555).
+# None is inside 10.0.0.0/8, where Swarm places its overlay networks, and none is where other networks usually
+# are: in 192.168, home routers use low numbers, VirtualBox .56, Docker Desktop .65, and libvirt .122. 172.16
+# is below the pools from which Docker takes subnets by itself (172.17 to 172.31, and 192.168). 198.18.0.0/15
+# is reserved for benchmarks in isolated networks (RFC 2544), so it's the last resort if a VPN routes all
+# private addresses. Its lower half is left to proxies that answer with made-up addresses. 100.64.0.0/10 isn't
+# used, because Tailscale drops packets from there that arrive on other interfaces (tailscale #12555).
 _RANGES = (
     ("172.30", range(77, 97)),
     ("192.168", range(205, 225)),
@@ -29,7 +29,7 @@ _TITLE = "Lab network"
 
 
 class Occupied(NamedTuple):
-    """A subnet that is in use, and by what."""
+    """A subnet that is in use, and what uses it."""
 
     subnet: IPv4Network
     user: str
@@ -56,9 +56,9 @@ def prefix_of(network: Mapping[str, Any]) -> str:
 
 
 class Surroundings:
-    """What a lab's subnet must fit in with, at one moment: the engine's networks, this computer's routes.
+    """What a lab's subnet must not collide with: the engine's networks and this computer's routes, as of now.
 
-    `routes` is None where the engine doesn't share this computer's. Raises what the engine's client raises.
+    `routes` is None if the engine doesn't share this computer's. Raises what the engine's client raises.
     """
 
     def __init__(self, context: EngineContext) -> None:
@@ -69,13 +69,13 @@ class Surroundings:
 
     @property
     def occupied(self) -> list[Occupied]:
-        """Every subnet that a network has or that a route leads to; a network's own route isn't one more."""
+        """Every subnet that a network has or a route leads to; a network's own route doesn't count twice."""
         bridges = {bridge_name(entry) for entry in self.networks}
         routes = [route for route in self.routes or () if route.interface not in bridges]
         return [*_subnets(self.networks), *(Occupied(route.subnet, _way(route)) for route in routes)]
 
     def free(self) -> Iterator[str]:
-        """Those of `prefixes` whose subnets nothing uses."""
+        """The `prefixes` whose subnets nothing uses."""
         taken = [each.subnet for each in self.occupied]
         for prefix in prefixes():
             if not any(_subnet(prefix).overlaps(other) for other in taken):
@@ -94,9 +94,9 @@ class Surroundings:
         return f"{subnet}{f'; it overlaps {_way(route)} {route.subnet}: see {doctor}' if route else ''}"
 
     def none_free(self, refusals: Sequence[str], chosen: str = "") -> EngineUnsuitable:
-        """The error for a lab without a subnet: the engine's refusals, and what takes the most.
+        """The error for a lab without a subnet: the engine's refusals, and what takes up the most space.
 
-        Of all subnets for labs, or of the one that the user has `chosen`.
+        It's about all subnets for labs, or about the one that the user has `chosen`.
         """
         tried = [_subnet(prefix) for prefix in ([chosen] if chosen else prefixes())]
         counts = {each: sum(each.subnet.overlaps(subnet) for subnet in tried) for each in self.occupied}

@@ -1,4 +1,4 @@
-"""Forms the lab's swarm from bare engines, and dissolves it to bare engines again."""
+"""Forms the lab's swarm from bare engines, and turns its nodes back into bare engines."""
 
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
@@ -16,21 +16,21 @@ from labkit.topology.topology import Service, Topology
 from labkit.util.errors import LabError, NotConverged
 from labkit.util.parallel import in_parallel
 
-_FORMED = "org.labkit.formed"  # a label of the swarms that labkit forms: their nodes then, as NAME:ROLE
+_FORMED = "org.labkit.formed"  # a label of swarms that labkit forms: their original nodes, as NAME:ROLE
 
 _PORT = 2377
 _READY_SECONDS = 60.0
 BARE = "inactive"
-"""The state of an engine that is in no swarm."""
+"""The state of an engine that isn't in a swarm."""
 _JOINING = ("pending", "active")
-# A swarm, or plugins, beside which stand the folders storage and tmp.
+# Whether there is a swarm, or a plugin, apart from the folders storage and tmp.
 _HAS_MUCH = r"""
 cd /var/lib/docker
 [ -e swarm/docker-state.json ] || [ -n "$(ls -I storage -I tmp plugins)" ]
 """
 
-# What learners add with `ip link` and `iptables`, and what they leave in /lab; the engine's own things go
-# through its API.
+# Removes what learners add with `ip link` and `iptables`, and what they leave in /lab. What belongs to the
+# engine is removed through its API.
 _TIDY = r"""
 for link in /sys/class/net/*; do
     case ${link##*/} in
@@ -44,10 +44,10 @@ find /lab -mindepth 1 -delete
 
 
 def form(nodes: Mapping[str, Node], topology: Topology) -> None:
-    """Make one swarm of all nodes, in the roles of the topology; those in a swarm stay as they are.
+    """Form one swarm of all nodes, in the roles of the topology; nodes that are in a swarm stay as they are.
 
-    Returns when every node is ready. Raises LabError when the first manager belongs to a swarm that it does
-    not manage, NotConverged when nodes are not ready within a minute.
+    Returns when every node is ready. Raises LabError if the first manager is in a swarm that it doesn't
+    manage, and NotConverged if nodes aren't ready within a minute.
     """
     services = sorted(topology.nodes, key=lambda service: service.role != "manager")
     first = services[0]
@@ -62,7 +62,7 @@ def form(nodes: Mapping[str, Node], topology: Topology) -> None:
     def lead_all() -> None:
         try:
             tokens.set_result(_tokens(nodes[first.name], services))
-        except BaseException as error:  # the others wait for the tokens, whatever went wrong
+        except BaseException as error:  # the others wait for the tokens
             tokens.set_exception(error)
             raise
 
@@ -73,27 +73,27 @@ def form(nodes: Mapping[str, Node], topology: Topology) -> None:
             join_manager(api, first.address, token, service.address)
 
     in_parallel(bring_in, services)
-    _wait_ready(nodes[first.name], len(services))  # now, because a node that cannot join tells why
+    _wait_ready(nodes[first.name], len(services))  # last, because a node that can't join raises the reason
 
 
 def join_manager(api: docker.APIClient, manager: str, token: str, address: str) -> None:
     """Join a bare engine to the swarm of the manager at the address `manager`, as the node at `address`.
 
-    On a slow computer it may go on joining after this. Raises APIError if it doesn't.
+    On a slow computer, the engine may still be joining when this returns. Raises APIError if it isn't.
     """
     try:
         api.join_swarm([f"{manager}:{_PORT}"], token, advertise_addr=address)
     except APIError:
-        # After 20 s an engine gives up waiting, but not joining (swarmConnectTimeout in moby's
+        # After 20 s, an engine stops waiting but continues to join (swarmConnectTimeout in moby's
         # daemon/cluster/cluster.go).
         if api.info()["Swarm"]["LocalNodeState"] not in _JOINING:
             raise
 
 
 def formed_with(swarm: Mapping[str, Any]) -> dict[str, str] | None:
-    """The nodes of a swarm by role as labkit formed it; None for a swarm that somebody else made.
+    """The original nodes of a swarm that labkit formed, with their roles; None for any other swarm.
 
-    `swarm` is what `GET /swarm` tells.
+    `swarm` is the answer to `GET /swarm`.
     """
     formed = (swarm.get("Spec", {}).get("Labels") or {}).get(_FORMED)
     return None if formed is None else dict(member.split(":") for member in formed.split())
@@ -110,7 +110,7 @@ def _init(api: docker.APIClient, address: str, members: Mapping[str, str]) -> No
 
 
 def _tokens(node: Node, services: Sequence[Service]) -> dict[str, str]:
-    """The swarm's join tokens by role; where the first node is a bare engine, it starts the swarm."""
+    """The swarm's join tokens by role; if the first node is a bare engine, starts the swarm there."""
     first, api = services[0], node.api
     swarm = api.info()["Swarm"]
     if swarm["LocalNodeState"] == BARE:
@@ -133,7 +133,7 @@ def _wait_ready(node: Node, count: int) -> None:
         except APIError as error:
             if not error.is_server_error():
                 raise
-            missing = str(error.explanation)  # while managers join, there may be no leader for a moment
+            missing = str(error.explanation)  # while managers join, there may briefly be no leader
         else:
             if verdict:
                 return
@@ -146,10 +146,10 @@ def _wait_ready(node: Node, count: int) -> None:
 
 
 def schedule_wipes(nodes: Collection[Node]) -> None:
-    """Let every node that is in a swarm, has plugins, or does not run, be a bare engine at its next start.
+    """Mark each node that is in a swarm, has plugins, or isn't running: it will start as a bare engine.
 
-    Those that run lose power; start them afterwards. Nothing here waits for the swarm: an engine whose
-    managers have lost their quorum keeps each question for 20 s, and as long when it starts.
+    Running ones are killed, so start them afterwards. Nothing here waits for the swarm, because after the
+    loss of the quorum an engine takes 20 s to answer each request, and as long to start.
     """
 
     def mark(node: Node) -> None:
@@ -166,7 +166,7 @@ def schedule_wipes(nodes: Collection[Node]) -> None:
 
 
 def _is_bare(node: Node) -> bool:
-    """Whether a running node's engine is in no swarm, by its own word and by its disk, and has no plugins."""
+    """Whether a running node has no plugins and no swarm, according to both its engine and its disk."""
     pong = node.ask("/_ping")
     if not pong or pong[0].swarm != BARE:
         return False
@@ -174,7 +174,7 @@ def _is_bare(node: Node) -> bool:
 
 
 def tidy(nodes: Collection[Node]) -> list[str]:
-    """Remove what was made on bare engines, images apart; return the names of nodes where that failed."""
+    """Remove everything on bare engines except images; return the names of nodes where that failed."""
     failed: list[str] = []
 
     def clean(node: Node) -> None:
@@ -192,6 +192,6 @@ def _clean(node: Node) -> None:
     for container in api.containers(all=True):
         api.remove_container(container["Id"], v=True, force=True)
     api.prune_networks()
-    # Up to API 1.41 all volumes are meant, and Docker 20.10 refuses the filter (moby, volume/service).
+    # Up to API 1.41, this means all volumes, and Docker 20.10 refuses the filter (moby, volume/service).
     api.prune_volumes(filters={"all": True} if version_gte(api.api_version, "1.42") else None)
     node.run(_TIDY, quiet=True, timeout=20)

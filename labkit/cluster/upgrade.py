@@ -1,7 +1,7 @@
-"""Replaces a node's engine, and keeps the rest: what upgrading the package does to a server.
+"""Replaces a node's engine and keeps everything else, like upgrading the package on a server.
 
-The node's container goes, and one of the new image takes its volume, its address, and its name. Each step can
-be repeated, so running an interrupted upgrade again completes it.
+A container with the new image replaces the node's, with the same volume, address, and name. Each step is
+idempotent, so you can complete an interrupted upgrade by running it again.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from labkit.topology.topology import Service
 from labkit.util.console import ProgressReporter
 from labkit.util.errors import LabError, NotConverged
 
-_STOP_SECONDS = 20  # the engine gives its containers 5 (daemon.json), and needs some for itself
+_STOP_SECONDS = 20  # of which the engine's containers get 5 (daemon.json)
 _MEMBER_SECONDS = 60.0
 _DATA = "/var/lib/docker"
 _IN_A_SWARM = f"[ -e {_DATA}/swarm/docker-state.json ]"
@@ -31,9 +31,9 @@ def upgrade(
     fresh: bool,
     reporter: ProgressReporter,
 ) -> None:
-    """Let node `name` run the engine `version`, and wait until it's ready; see `Cluster.upgrade`.
+    """Switch node `name` to the engine `version`, and wait until it's ready; see `Cluster.upgrade`.
 
-    `nodes` are the lab's. The node itself may be missing among them, after an interrupted upgrade.
+    `nodes` are the lab's. After an interrupted upgrade, the node itself may be missing there.
     """
     engine, client = engines.find(version), context.client()
     wanted = provision.choose_topology(client, context.lab).with_images({name: engine.image})
@@ -68,14 +68,14 @@ def _refuse_older(context: EngineContext, name: str, present: str, version: str)
         return
     raise LabError(
         f"{name} runs Docker {present}, and a node can't go back to {version}",
-        evidence=["an engine that is upgraded may convert its data, and no engine converts it back"],
+        evidence=["a newer engine may have converted its data, and no engine converts it back"],
         next_step=f"{context.hint('upgrade', name, '--docker', version, '--fresh')}   "
         "(wipes the node, then lets it rejoin its swarm)",
     )
 
 
 def _remove(context: EngineContext, service: Service, *, volume: bool) -> None:
-    """Shut a node down and remove its container, and the volume with its data if `volume` is true."""
+    """Shut a node down and remove its container; if `volume` is true, also the volume with its data."""
     client = context.client(timeout=_STOP_SECONDS + 60)
     entry = provision.node_entries(client, context.lab).get(service.name)
     if entry:
@@ -90,10 +90,10 @@ def _remove(context: EngineContext, service: Service, *, volume: bool) -> None:
 
 
 def _wait_member(node: Node, nodes: Mapping[str, Node]) -> str:
-    """Wait until a node that belongs to a swarm takes part in it again; return what came of it, in words."""
+    """Wait until a node is back in its swarm, if it belongs to one; return the result in words."""
     running = f"Docker {plain_version(node.api.version()['Version'])}"
     if node.run(_IN_A_SWARM, check=False, quiet=True).exit_code:
-        return f"{running}, in no swarm"
+        return f"{running}, not in a swarm"
     deadline = node.deadline(_MEMBER_SECONDS)
     for _ in deadline.attempts():
         pong = node.ask("/_ping")
@@ -110,7 +110,7 @@ def _wait_member(node: Node, nodes: Mapping[str, Node]) -> str:
 
 
 def _missing(node: Node, nodes: Mapping[str, Node]) -> str:
-    """What a manager lacks to count a node as ready with the engine that it runs now; empty if nothing."""
+    """Why the managers don't list a node as ready with its new engine yet; empty if they do."""
     entries = rejoin.members(nodes)
     if entries is None:
         return "no manager answers"
@@ -118,7 +118,7 @@ def _missing(node: Node, nodes: Mapping[str, Node]) -> str:
     mine = told[0].body["Swarm"].get("NodeID", "") if told and told[0].status == 200 else ""
     entry = next((each for each in entries if each["ID"] == mine), None)
     if not told or not entry:
-        return f"no manager lists {node.name} under the ID that it has, '{mine}'"
+        return f"no manager lists {node.name} with its ID, '{mine}'"
     seen, status = entry["Description"]["Engine"]["EngineVersion"], entry["Status"]["State"]
     manager = entry.get("ManagerStatus") or {}
     if status != "ready" or seen != told[0].body["ServerVersion"]:

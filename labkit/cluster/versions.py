@@ -1,4 +1,4 @@
-"""Which Docker engine each node of a lab runs, and which one a node gets that doesn't exist yet."""
+"""Which Docker engine each node of a lab runs, or will get when it's created."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,11 +14,11 @@ from labkit.topology.topology import Topology
 from labkit.util.errors import LabError
 
 Wanted = str | Mapping[str, str] | None
-"""One version for all nodes, or versions by node; `*` stands for the nodes that aren't named."""
+"""One version for all nodes, or versions by node, where `*` stands for the nodes that aren't named."""
 
 
 def of_nodes(client: docker.DockerClient, lab: str) -> dict[str, str]:
-    """The version that each of the lab's nodes was created with, by the label of its image."""
+    """The version with which each of the lab's nodes was created, from the label of its image."""
     return {name: _version(entry) for name, entry in provision.node_entries(client, lab).items()}
 
 
@@ -27,14 +27,14 @@ def _version(entry: Mapping[str, Any]) -> str:
 
 
 def known(client: docker.DockerClient, file: Topology) -> dict[str, str]:
-    """The same for the nodes that can be made again: those of the topology file, with an engine of ours."""
+    """The same for the nodes that can be recreated: in the topology file, and with an engine in ENGINES."""
     names = {node.name for node in file.nodes}
     found = of_nodes(client, file.lab)
     return {name: version for name, version in found.items() if name in names and version in ENGINES}
 
 
 def outdated(client: docker.DockerClient, lab: str) -> list[str]:
-    """The nodes that run another image than the one that their engine's folder makes now."""
+    """The nodes whose image isn't the one that their engine's folder builds now."""
     found = []
     for name, entry in provision.node_entries(client, lab).items():
         engine = ENGINES.get(_version(entry))
@@ -47,10 +47,10 @@ def outdated(client: docker.DockerClient, lab: str) -> list[str]:
 def settle(
     context: EngineContext, client: docker.DockerClient, file: Topology, wanted: Wanted = None
 ) -> Topology:
-    """The topology with the engine of each node: as chosen now, as it runs, or as the topology file says.
+    """The topology with each node's engine: as chosen now, as it runs, or as the topology file says.
 
-    A node that is missing gets what the others run if they all run the same. Raises LabError for a choice
-    that contradicts a node that exists, and if a virtual machine lacks an image.
+    A missing node gets what the others run, if they all run the same. Raises LabError if a choice contradicts
+    an existing node, or if a virtual machine lacks an image.
     """
     require(context, client, file.images)
     vm_lifecycle.require_images(context, client, file.images)
@@ -67,7 +67,7 @@ def settle(
     images = {
         name: ENGINES[version].image
         for name, version in {**inherited, **present, **chosen}.items()
-        if version in ENGINES  # not of a node from another version of Swarm Lab
+        if version in ENGINES  # or the node is from another version of Swarm Lab
     }
     settled = file.with_images(images)
     require(context, client, settled.images)

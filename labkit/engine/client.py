@@ -1,8 +1,8 @@
-"""docker-py's client, without what it does about proxies.
+"""docker-py's client without its handling of proxies.
 
-`requests` sends calls to an engine on tcp:// through HTTP_PROXY, where nobody knows the engine. And docker-py
-puts `proxies` of the Docker client's configuration into every container that it creates (`use_config_proxy`
-in 7.1), so that nodes and services no longer reach each other.
+`requests` sends calls to an engine on tcp:// through HTTP_PROXY, but the proxy may not reach the engine. And
+docker-py adds the `proxies` of the Docker client's configuration to every container that it creates
+(`use_config_proxy` in 7.1), so nodes and services could no longer reach each other.
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ class EngineAPI(docker.APIClient):
         super().__init__(base_url=ssh.BASE_URL if over_ssh else base_url, **options)
         if over_ssh:
             mount(self, ssh.BASE_URL, ssh.SshAdapter(base_url))
-        self.trust_env = False  # nor is REQUESTS_CA_BUNDLE about engines, or ~/.netrc
+        self.trust_env = False  # REQUESTS_CA_BUNDLE and ~/.netrc aren't about engines either
 
     def create_container(self, *arguments: Any, **options: Any) -> Any:
         return super().create_container(*arguments, **{"use_config_proxy": False, **options})

@@ -1,6 +1,6 @@
-"""What on the engine has a name that a lab needs, and isn't the lab's: it is named, and never touched.
+"""Finds what has one of a lab's names on the engine but doesn't belong to the lab. labkit never touches it.
 
-Names are all that Docker knows things by, and anybody may have used one. A lab's own things carry its label.
+Docker identifies objects by name, and anyone may have used the same one. A lab's own objects carry its label.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ _SECOND = 19  # the length of a time to the second: 2026-11-26T20:48:13
 
 @dataclass(frozen=True)
 class Names:
-    """The names that a lab needs. Its containers and networks have its label; volumes have these labels."""
+    """The names that a lab needs. Containers and networks have the lab's label; volumes have these labels."""
 
     lab: str
     containers: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ def names_of(wanted: Topology) -> Names:
 
 
 def require_own(client: docker.DockerClient, names: Names) -> None:
-    """Raise NameTaken if something that isn't the lab's has one of the names; the evidence names it."""
+    """Raise NameTaken if an object that isn't the lab's has one of the names; the evidence lists it."""
     api = client.api
     found = [
         *_containers(names, api.containers(all=True) if names.containers else ()),
@@ -66,7 +66,7 @@ def require_own(client: docker.DockerClient, names: Names) -> None:
 
 @contextlib.contextmanager
 def conflicts_named(client: docker.DockerClient, names: Names) -> Iterator[None]:
-    """Say what has the name when the engine refuses to create something because of one."""
+    """If the engine refuses to create something because a name is taken, raise NameTaken instead."""
     try:
         yield
     except APIError as error:
@@ -112,7 +112,7 @@ def _networks(names: Names, entries: Iterable[Mapping[str, Any]]) -> Iterator[tu
 
 
 def _images(names: Names, entries: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Images under tags of the lab's that labkit didn't make: it would run them, or take their tags away."""
+    """Images with the lab's tags that labkit didn't build: it would run them, or move their tags."""
     present = {tag: entry for entry in entries for tag in entry["RepoTags"] or ()}
     for tag in sorted(set(_tags(names.images, present))):
         entry = present.get(tag)
@@ -123,9 +123,9 @@ def _images(names: Names, entries: Iterable[Mapping[str, Any]]) -> Iterator[tupl
 
 
 def _tags(images: Iterable[str], present: Mapping[str, Any]) -> Iterator[str]:
-    """The tags of images, and of what those that are missing would be built on.
+    """The tags of images and, for missing ones, of the images that they would be built on.
 
-    Not those of the base: it may be Debian's own image, which carries no label of the lab's.
+    The base is left out, because it may be Debian's own image, which doesn't have the lab's label.
     """
     for image in images:
         name = image.rpartition("/")[2].partition(":")[0]
@@ -142,7 +142,7 @@ def _another_lab() -> str:
 
 
 def _time(moment: int | str) -> str:
-    """A moment as the engine's lists have it: in seconds of the epoch, or as text."""
+    """Format a time from the engine's lists, which is in seconds since the epoch or text."""
     if isinstance(moment, str):
         return f"{moment[:_SECOND].replace('T', ' ')}"
     return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S}"

@@ -1,12 +1,12 @@
-"""Limits of the engine's host that several labs may reach together, and the one error that they share."""
+"""Limits of the engine's host that several labs together may reach, and the error message that they share."""
 
 OPEN_FILES = "too many open files"
 
 
 def explain(said: str) -> list[str]:
-    """What to do if `said`, such as a node's log, has the error that stands for either of two limits.
+    """What to do if `said`, such as a node's log, contains the error that can mean either of two limits.
 
-    The kernel answers EMFILE for both, so the words don't tell which: inotify(7), getrlimit(2).
+    The kernel returns EMFILE for both, so the message doesn't show which one: inotify(7), getrlimit(2).
     """
     if OPEN_FILES not in said.lower():
         return []

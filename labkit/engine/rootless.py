@@ -1,7 +1,7 @@
-"""Rootless Docker and Podman: recognizes them, and says what runs a lab instead.
+"""Rootless Docker and Podman: recognizes them, and suggests what to use instead.
 
-A node is a Docker engine in a container. It mounts cgroups and sets up networks as root of the host would,
-which an engine without root's powers can't let it do. Podman has no Swarm mode at all.
+A node is a Docker engine in a container. It mounts cgroups and sets up networks like root on the host, which
+an engine without root privileges can't allow. Podman has no Swarm mode at all.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _INSTALL = "https://docs.docker.com/engine/install/"
 
 
 def is_podman(headers: Mapping[str, str]) -> bool:
-    """Whether an answer with these headers is from Podman, which can have the place of Docker's socket."""
+    """Whether an answer with these headers is from Podman, which can listen on Docker's socket."""
     return "Libpod-Api-Version" in headers
 
 
@@ -29,7 +29,7 @@ def is_rootless(info: Mapping[str, Any]) -> bool:
 
 
 def instead() -> str:
-    """What runs a lab instead: an engine with root's powers, or no engine at all."""
+    """What to use instead: an engine with root privileges, or no engine at all."""
     return (
         f"use a Docker engine that runs as root ({_INSTALL}), or do without one: "
         f"{command_hint.command('up', engine='vm-direct')} runs the lab in a virtual machine"
@@ -43,7 +43,7 @@ def require_root(client: docker.DockerClient, engine: Endpoint) -> None:
             f"the Docker engine at {engine.url} is rootless",
             evidence=[
                 f"found by {engine.source}",
-                "nodes are Docker engines of their own, which need the host's root",
+                "each node is a Docker engine itself, which needs root on the host",
             ],
             next_step=instead(),
         )

@@ -1,7 +1,7 @@
-"""This computer's routes, read from its kernel: what a lab's network must not cut off.
+"""This computer's routes, as its kernel reports them: a lab's network must not cut them off.
 
-The kernel is asked and `/proc/net/route` isn't read, because that file shows only the main table: WireGuard,
-Tailscale, and IPsec put their routes into tables of their own (`ip route show table all`).
+`/proc/net/route` wouldn't do, because it shows only the main table, while WireGuard, Tailscale, and IPsec put
+their routes into other tables (`ip route show table all`).
 """
 
 import ipaddress
@@ -35,9 +35,9 @@ class Route(NamedTuple):
 def engine_routes(engine: Endpoint, networks: Iterable[Mapping[str, Any]]) -> list[Route] | None:
     """This computer's routes if the engine shares them, otherwise None.
 
-    `networks` is the engine's list. An engine in a virtual machine (Docker Desktop), on another computer, or
-    on the other side of a socket that was mounted into a container has routes of its own, which nobody can
-    see from here. Such an engine's bridges are not among this computer's network interfaces.
+    `networks` is the engine's list. If the engine is in a virtual machine (Docker Desktop), on another
+    computer, or behind a socket that was mounted into a container, its routes can't be seen from here. The
+    bridges of such an engine aren't among this computer's network interfaces.
     """
     if sys.platform != "linux" or engine.vm or not engine.url.startswith("unix://"):
         return None
@@ -57,10 +57,10 @@ def bridge_name(network: Mapping[str, Any]) -> str:
 
 
 def _read() -> list[Route]:
-    """Every IPv4 route of every table that is about a particular subnet.
+    """Every IPv4 route to a particular subnet, from every table.
 
-    Left out are routes to more than a /8: they are the default route, also when a VPN cuts it into pieces
-    to take it over (OpenVPN's redirect-gateway makes two of /1), and a lab's subnet may well lie in them.
+    Routes to more than a /8 are left out, and a lab's subnet may be inside them: they are the default route,
+    or the pieces into which a VPN splits it (OpenVPN's redirect-gateway uses two of /1).
     """
     names = dict(socket.if_nameindex())
     found = {
@@ -73,7 +73,7 @@ def _read() -> list[Route]:
 
 
 def _dump() -> Iterator[bytes]:
-    """The kernel's answer to the question for all routes, in pieces of several messages each."""
+    """The kernel's answer to a request for all routes, in pieces of several messages each."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
         kernel.settimeout(_ANSWER_SECONDS)
         body = _ROUTE.pack(socket.AF_INET, *([0] * 8))

@@ -34,19 +34,19 @@ def command(url: str) -> list[str]:
 
 
 class SshAdapter(Adapter):
-    """Sends the requests of docker-py to the engine of an ssh:// URL; ssh's own words are in its errors."""
+    """Sends docker-py's requests to the engine at an ssh:// URL; errors contain ssh's own message."""
 
     def __init__(self, url: str) -> None:
         self._command = command(url)
         self._process: subprocess.Popen[bytes] | None = None
-        # Not a pipe, which a shared connection of ssh may keep open.
+        # Not a pipe, because a shared SSH connection may keep it open.
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
         super().__init__(Pool(self._dial))
 
     def _dial(self) -> socket.socket:
         ours, theirs = socket.socketpair()
         with theirs:
-            # In a session of its own: Ctrl-C is for labkit, which may have to tidy up over this connection.
+            # In its own session, because after Ctrl-C labkit may clean up over this connection.
             self._process = process = subprocess.Popen(
                 self._command,
                 stdin=theirs.fileno(),
@@ -54,7 +54,7 @@ class SshAdapter(Adapter):
                 stderr=self._said,
                 start_new_session=True,
             )
-        threading.Thread(target=process.wait, daemon=True).start()  # it ends with our end of the socket
+        threading.Thread(target=process.wait, daemon=True).start()  # it exits when our end is closed
         return ours
 
     def send(self, *arguments: Any, **options: Any) -> requests.Response:
@@ -63,11 +63,11 @@ class SshAdapter(Adapter):
             return super().send(*arguments, **options)
         except requests.ConnectionError as error:
             failed = error
-        said = self._complaint()  # and not that the connection ended, which is all that `failed` knows
+        said = self._complaint()  # `failed` only knows that the connection ended
         raise requests.ConnectionError(OSError(said)) if said else failed
 
     def _complaint(self) -> str:
-        """The last line that ssh said before it ended; empty if it still runs, or has said nothing."""
+        """The last line that ssh printed before it exited; empty if it's still running or printed nothing."""
         try:
             if self._process:
                 self._process.wait(_END_SECONDS)

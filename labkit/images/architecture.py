@@ -41,5 +41,5 @@ def require_vm(client: docker.DockerClient) -> None:
 
 
 def without_vm() -> str:
-    """What to do where no virtual machine can run."""
+    """What to do if no virtual machine can run."""
     return f"run the lab on the Docker engine itself: {command_hint.command('up', engine='docker')}"

@@ -124,7 +124,7 @@ def _run(
                 log.append(line.rstrip())
                 if line.startswith("I: "):
                     say(line[3:].rstrip())
-        except BaseException:  # an interrupt, or nobody reads what is said
+        except BaseException:  # an interrupt, or the reader of our output is gone
             _end(process)
             raise
     if process.returncode:
@@ -137,7 +137,7 @@ def _run(
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
-    """End the script with all that it has started."""
+    """End the script and every process that it has started."""
     os.killpg(process.pid, signal.SIGTERM)
     try:
         process.wait(_END_SECONDS)

@@ -40,7 +40,7 @@ _FOUNDATION = re.compile(
 
 
 FILLING = "bank"
-"""The lock of a process that makes the image `starter` first, so that labs can start, and then the bank."""
+"""The lock of a process that builds the image `starter` first, so that labs can start, and then the bank."""
 
 _PACKAGES = "packages"
 _FILLED = (catalog.NAME, catalog.STARTER, vm_disk.NAME)
@@ -185,7 +185,7 @@ def _tag(client: docker.DockerClient, tag: str, moving: str) -> None:
 
 
 def _build(client: docker.DockerClient, names: Iterable[str], say: Say) -> None:
-    """Build images and their foundations, as far as they're missing, when no other process builds any."""
+    """Build images and their foundations if they're missing, while no other process builds any."""
     with lock.hold("images", say=say, wait=_BUILD_SECONDS):
         try:
             _make_all(client, list(names), say)
@@ -197,7 +197,7 @@ def _build(client: docker.DockerClient, names: Iterable[str], say: Say) -> None:
 
 
 def _make_all(client: docker.DockerClient, names: list[str], say: Say) -> None:
-    """Do what `_build` says, one after another or side by side."""
+    """Do the work of `_build`, partly in sequence and partly in parallel."""
     todo = parallel_build.missing(
         names, needs, lambda name: name != _PACKAGES and store.has(client, content_tag(name))
     )
@@ -219,7 +219,7 @@ def needs(name: str) -> list[str]:
 
 
 def _takes_packages(name: str) -> bool:
-    """Whether packages are installed for an image, but not in it, which would keep the package list."""
+    """Whether an image installs packages in a build stage only, so that it doesn't keep the package list."""
     if name in _FILLED or name == _PACKAGES:
         return False
     bases = [argument for argument, other in foundations(name).items() if other == "base"]
@@ -264,7 +264,7 @@ def _make(client: docker.DockerClient, name: str, say: Say) -> str:
             dockerfile.build(client, folder, tag, _arguments(client, name), {IMAGE_LABEL: name}, say)
         except ImageUnavailable as error:
             raise engines.explain(error) from None
-    # First: as long as the old image has this second tag, its own one can be removed even if it's in use.
+    # First: while the old image has this second tag, its own one can be removed even if it's in use.
     for moving in _moving_tags(name):
         _tag(client, tag, moving)
     for image in client.images.list(name=f"labkit/{name}"):
@@ -275,7 +275,7 @@ def _make(client: docker.DockerClient, name: str, say: Say) -> str:
 
 
 def _fill(client: docker.DockerClient, name: str, tag: str, say: Say) -> None:
-    """Make the image `bank`, on the image `starter` where that is there; or the image `starter`."""
+    """Build the image `bank`, on the image `starter` if it exists; or build the image `starter`."""
 
     def build(
         own: docker.DockerClient, folder: str, target: str, arguments: dict[str, str], labels: dict[str, str]

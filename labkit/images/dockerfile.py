@@ -22,7 +22,7 @@ _STAGE = re.compile(r"^FROM (?P<parent>\S+)(?: AS (?P<name>\S+))?$", re.MULTILIN
 
 
 def holds(text: str, argument: str) -> bool:
-    """Whether the image of a Dockerfile is built on the image in `argument`; its stages may be anyway."""
+    """Whether a Dockerfile's final image, not just one of its stages, is built on the image in `argument`."""
     stages, parent = {}, ""
     for stage in _STAGE.finditer(text):
         parent = stage["parent"]
@@ -42,7 +42,7 @@ def build(
 ) -> None:
     """Build `folder` as `tag` with the Dockerfile's `arguments`. Raises ImageUnavailable with the last lines.
 
-    The user's proxies, if any, go along as Docker's predefined arguments, which are in no image afterwards
+    The user's proxies, if any, are passed as Docker's predefined arguments, which don't end up in the image
     (https://docs.docker.com/reference/dockerfile/#predefined-args).
     Stages labeled `org.labkit.build-stage` stay as a cache until `remove_stages`.
     """
@@ -50,7 +50,7 @@ def build(
 
 
 def derive(client: docker.DockerClient, image: str, tag: str, labels: Mapping[str, str]) -> None:
-    """Make `tag`, which is `image` with more labels. Raises what `build` raises."""
+    """Create `tag`, which is `image` with more labels. Raises what `build` raises."""
     _build(client, tag, labels, lambda _: None, {}, fileobj=io.BytesIO(f"FROM {image}\n".encode()))
 
 
@@ -105,9 +105,9 @@ def filling(tag: str, clear: Callable[[], None]) -> Iterator[None]:
 
 
 def remove_containers(client: docker.DockerClient, *names: str) -> None:
-    """Remove containers, with their anonymous volumes, if they exist and run an image of the lab's.
+    """Remove containers and their anonymous volumes, if they exist and run one of the lab's images.
 
-    Another one of such a name stays; the engine then refuses to create the lab's own, and says why.
+    Other containers with such a name stay; the engine then refuses to create the lab's, and says why.
     """
     for name in names:
         with contextlib.suppress(NotFound):

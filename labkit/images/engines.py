@@ -15,7 +15,7 @@ from labkit.util.errors import ImageUnavailable, LabError
 DEFAULT = "26.1"
 UPSTREAM_ENGINE = "upstream"
 DOCKER_LABEL = "org.labkit.docker"
-"""The label of a node's image, and so of its container: which of the engines it holds."""
+"""The label of a node's image, and so of its container, that names its engine."""
 ALLOW_EXPIRED = "LABKIT_ALLOW_EXPIRED_RELEASE"
 _SUITE = "trixie"  # of the images `base` and `node`
 _NODE = "labkit/node"
@@ -26,7 +26,7 @@ _MISSING = re.compile(r"install-engine: Debian (\w+) has Docker (\S+), not (\S+)
 class NodeEngine:
     """An engine for nodes: its version as users choose it, and the Debian release that its image builds on.
 
-    `origin` says where the packages come from. `tried` is false where nobody could run it so far.
+    `origin` says where the packages come from. `tried` is false if nobody has been able to run it yet.
     """
 
     version: str
@@ -145,7 +145,7 @@ def suite_of(name: str) -> str | None:
 
 
 def foundations_of(name: str, found: Mapping[str, str]) -> dict[str, str]:
-    """The foundations that the Dockerfile of image `name` says, on the base of its engine."""
+    """The foundations in the Dockerfile of image `name`, with the base that its engine needs."""
     engine = _BY_NAME.get(name)
     base = f"base-{engine.suite}" if engine and engine.suite != _SUITE else "base"
     return {argument: base if other == "base" else other for argument, other in found.items()}
@@ -157,7 +157,7 @@ def arguments_of(name: str) -> dict[str, str]:
 
 
 def build_arguments(name: str) -> dict[str, str]:
-    """The same, and whether apt accepts a mirror whose Release file has expired: that changes no content."""
+    """The same, and whether apt accepts a mirror whose Release file has expired, which changes no content."""
     chosen = arguments_of(name)
     return {**chosen, "ALLOW_EXPIRED": "1"} if chosen and expired_allowed() else chosen
 
@@ -176,7 +176,7 @@ def expired_allowed() -> bool:
 
 
 def explain(error: ImageUnavailable) -> ImageUnavailable:
-    """A better error where the build of a node's image failed for a reason that has a way out."""
+    """A better error if the build of a node's image failed for a known reason; otherwise the same one."""
     said = "\n".join(error.evidence)
     if found := _MISSING.search(said):
         suite, has, wanted = found.groups()

@@ -14,7 +14,7 @@ from requests.hooks import default_hooks
 from labkit.util.parallel import in_parallel
 
 AT_ONCE = 3
-"""How many builds run at a time. On two cores too, because a build also waits for the mirror and the disk."""
+"""How many builds run at a time, even on two cores: a build also waits for the mirror and the disk."""
 
 
 def missing(
@@ -22,9 +22,9 @@ def missing(
     below: Callable[[str], Collection[str]],
     present: Callable[[str], bool],
 ) -> dict[str, set[str]]:
-    """The images to build for `names`, each with those of them that it has to wait for; foundations first.
+    """The images to build for `names`, foundations first, each with the ones that it has to wait for.
 
-    `below` gives the images that one is built on. What a present image is built on isn't needed.
+    `below` returns the images that one is built on. The foundations of an existing image aren't needed.
     """
     found: dict[str, set[str]] = {}
     there: set[str] = set()
@@ -51,14 +51,14 @@ def build_all(
     build: Callable[[docker.DockerClient, str], object],
     at_once: int = AT_ONCE,
 ) -> None:
-    """Call `build` for every image of `todo`, as soon as those that it waits for are done.
+    """Call `build` for every image in `todo`, as soon as the ones that it waits for are done.
 
-    Each call gets a client of its thread's own. When one raises, or after an interrupt, the others are
-    stopped by closing their connections, which makes the engine cancel a build. No thread is at work when
-    this returns or raises.
+    Each thread has its own client. If a call raises, or after an interrupt, the others are stopped by closing
+    their connections, which makes the engine cancel the builds. No thread is still running when this returns
+    or raises.
     """
     plan, connections = _Plan(todo), Connections()
-    failures: list[BaseException] = []  # in the order of time: the later ones may be the first one's fault
+    failures: list[BaseException] = []  # in chronological order: the first one may have caused the others
 
     def work(_: int) -> None:
         own = twin(client)
@@ -86,7 +86,7 @@ def build_all(
 
 
 def twin(client: docker.DockerClient) -> docker.DockerClient:
-    """A client for another thread: with a session of its own, on the same pool of connections.
+    """A client for another thread: it has its own session, but uses the same connection pool.
 
     docker-py's sessions aren't thread-safe. Its adapters are, because they lock their pools.
     """
@@ -99,7 +99,7 @@ def twin(client: docker.DockerClient) -> docker.DockerClient:
 
 
 class Connections:
-    """The connections of several clients on which an answer is under way, so that they can be closed."""
+    """The connections on which several clients are receiving an answer, so that they can be closed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -107,7 +107,7 @@ class Connections:
         self._closed = False
 
     def follow(self, client: docker.DockerClient) -> None:
-        """Follow what a client opens from now on; it makes one call after another."""
+        """Track the connections that a client opens from now on; it makes one call after another."""
 
         def note(response: Response, **_: object) -> None:
             with self._lock:
@@ -119,7 +119,7 @@ class Connections:
         client.api.hooks["response"].append(note)
 
     def close(self) -> None:
-        """Close them, and from now on each one that is opened."""
+        """Close them, and every one that is opened from now on."""
         with self._lock:
             self._closed = True
             latest = list(self._latest.values())
@@ -144,7 +144,7 @@ class _Plan:
         self._changed = threading.Condition()
 
     def next(self) -> str | None:
-        """The next image to build, as soon as there is one; None when nothing is left to begin."""
+        """The next image to build, as soon as there is one; None if there is nothing left to start."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or not self._waiting or self._ready())
             if self._stopped or not self._waiting:

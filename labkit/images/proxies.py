@@ -1,8 +1,8 @@
 """The proxies that an engine's containers need to reach the internet.
 
-Only what really goes there gets them: builds of images, and the lab's registry on its way to Docker Hub.
-Docker itself puts the client's `proxies` into every container (https://docs.docker.com/engine/cli/proxy/),
-where even a health check of the container's own port would go to the proxy.
+Only image builds and the lab's registry, which asks Docker Hub, get them. Docker itself adds the client's
+`proxies` to every container (https://docs.docker.com/engine/cli/proxy/), where even a health check of the
+container's own port would go to the proxy.
 """
 
 import ipaddress
@@ -26,7 +26,7 @@ _ANSWER_SECONDS = 1.0
 class Proxies:
     """Proxies as URLs, each empty if there is none; `no_proxy` lists the hosts that are reached without one.
 
-    `source` says who named them.
+    `source` says where they are configured.
     """
 
     http: str = ""
@@ -38,7 +38,7 @@ class Proxies:
         return bool(self.http or self.https)
 
     def variables(self) -> dict[str, str]:
-        """The environment of a program that is to use them; some programs read only one of the spellings."""
+        """The environment for a program that should use them; some programs read only one spelling."""
         values = {"HTTP_PROXY": self.http, "HTTPS_PROXY": self.https, "NO_PROXY": self.no_proxy}
         if not self:
             return {}
@@ -47,7 +47,7 @@ class Proxies:
         }
 
     def evidence(self) -> list[str]:
-        """A line for an error: which proxy was used, and who named it."""
+        """A line for an error: which proxy was used, and where it is configured."""
         return [f"through the proxy {self.http or self.https}, from {self.source}"] if self else []
 
     def towards(self, url: str) -> str:
@@ -63,13 +63,13 @@ class Proxies:
 def for_builds(client: docker.DockerClient, say: Say) -> Proxies:
     """The proxies for builds on the client's engine, if they answer: a laptop may have left their network.
 
-    They are asked from this computer, and each gets a second to take a connection.
+    This computer tests them, and each has a second to accept a connection.
     """
     return _answering(of(client), say)
 
 
 def on_this_computer(client: docker.DockerClient, say: Say) -> dict[str, str]:
-    """The environment of a program that runs here, and that needs the internet as builds do."""
+    """The environment for a program that runs on this computer and needs the internet, as builds do."""
     named, own = of(client), _from_environment(os.environ)
     merged = Proxies(own.http or named.http, own.https or named.https, own.no_proxy or named.no_proxy)
     others = {
@@ -81,13 +81,13 @@ def on_this_computer(client: docker.DockerClient, say: Say) -> dict[str, str]:
 def _answering(proxies: Proxies, say: Say) -> Proxies:
     for proxy in {proxies.http, proxies.https} - {""}:
         if not answers(proxy):
-            say(f"the proxy {_shown(proxy)} does not answer; going without it")
+            say(f"the proxy {_shown(proxy)} does not answer; continuing without it")
             return Proxies()
     return proxies
 
 
 def answers(proxy: str) -> bool:
-    """Whether the proxy takes a connection."""
+    """Whether the proxy accepts a connection."""
     try:
         host, port = _place(proxy)
         socket.create_connection((host, port), _ANSWER_SECONDS).close()
@@ -101,7 +101,7 @@ def _shown(proxy: str) -> str:
 
 
 def _place(proxy: str) -> tuple[str, int]:
-    """Its host and port; 1080 is what curl takes if there's none (`--proxy` in its manual)."""
+    """Its host and port; curl defaults to port 1080 (`--proxy` in its manual)."""
     parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     return parts.hostname or "", parts.port or 1080
 
@@ -109,11 +109,11 @@ def _place(proxy: str) -> tuple[str, int]:
 def of(client: docker.DockerClient, environment: Mapping[str, str] = os.environ) -> Proxies:
     """The proxies for containers of the client's engine.
 
-    The Docker client's configuration counts (`proxies` in ~/.docker/config.json), because it is about
-    containers. If it names none, the environment does. A proxy on this computer's loopback address is left
-    out: in a container, that address is the container's own.
+    The Docker client's configuration (`proxies` in ~/.docker/config.json) comes first, because it is about
+    containers, and the environment second. A proxy on this computer's loopback address is ignored, because
+    inside a container that address means the container itself.
     """
-    # What docker-py has read for this engine. It has no public name (7.1).
+    # What docker-py has read for this engine; there is no public name for it (7.1).
     named: ProxyConfig = getattr(client.api, "_proxy_configs")  # noqa: B009
     found = [
         Proxies(named.http or "", named.https or "", named.no_proxy or "", CONFIGURATION),
@@ -136,7 +136,7 @@ def _usable(proxy: str) -> str:
     try:
         host, _ = _place(proxy)
         loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name, or no URL at all, which whoever uses the proxy will report
+    except ValueError:  # a name, or not a URL, which the program that uses the proxy will report
         loopback = host == "localhost"
     return "" if loopback else proxy
 

@@ -1,8 +1,8 @@
-"""Images that are built already: a release pushes them to a registry, others pull instead of building.
+"""Published images: a release pushes its images to a registry, so that others can pull instead of build.
 
 `labkit/node:0123456789ab` is published as `REGISTRY/node:0123456789ab-amd64`. The first part of the tag is
-the hash of the image's sources, so nobody gets an image of another version of labkit. The second part is the
-processor, because each engine builds for its own.
+the hash of the image's sources, so you can't get an image for another version of labkit. The second part is
+the processor, because each engine builds for its own.
 """
 
 import contextlib

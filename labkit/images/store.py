@@ -32,7 +32,7 @@ def size(client: docker.DockerClient, tag: str) -> int:
 
 
 def save(client: docker.DockerClient, tags: Iterable[str]) -> Iterator[bytes]:
-    """The images with these tags as one archive, in chunks; it holds what they share only once.
+    """The images with these tags as one archive, in chunks; it contains shared layers only once.
 
     Uses the engine's API, because docker-py's `save` takes a single image (7.1).
     """

@@ -61,7 +61,7 @@ def build(
 def _store(client: docker.DockerClient, image: str, archive: Iterable[bytes]) -> None:
     powers = topology.load().nodes[0]
     volume = client.volumes.create(_STORING, labels={IMAGE_LABEL: NAME})
-    if IMAGE_LABEL not in (volume.attrs["Labels"] or {}):  # the engine leaves another one as it is
+    if IMAGE_LABEL not in (volume.attrs["Labels"] or {}):  # the engine returns an existing one unchanged
         raise DockerException(
             f"volume {_STORING} isn't labkit's; docker volume rm {_STORING}, if nobody needs it"
         )

@@ -1,4 +1,4 @@
-"""What happened in the swarm, as data: events, and recordings of snapshots. Pure; touches no engine."""
+"""What happened in the swarm, as data: events, and recordings of snapshots. Pure; doesn't call any engine."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -27,17 +27,16 @@ _REPEATED_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Event:
-    """Something that an engine reported; `moment` in seconds of the epoch.
+    """Something that an engine reported; `moment` is in seconds since the epoch.
 
-    `kind`: `task`, `container` (one that is no task), `node` (a member of the swarm), `service`, `network`,
-    `node_container` (the container that is a lab node: it started, stopped, …) or `engine` (the one that
-    carries the lab is gone). `action` is the engine's word: `create`, `start`, `die`, `update`, ….
-    `subject`: `web.3`, `worker1`, `web`, …. `node`: where it happened; empty for what concerns the whole
-    swarm.
+    `kind`: `task`, `container` (one that isn't a task), `node` (a member of the swarm), `service`, `network`,
+    `node_container` (the container of a lab node started, stopped, …), or `engine` (the engine that runs the
+    lab is gone). `action` is the engine's word: `create`, `start`, `die`, `update`, …. `subject`: `web.3`,
+    `worker1`, `web`, …. `node`: where it happened, or empty if it concerns the whole swarm.
 
     `changes` maps what was updated (`state`, `availability`, `role`, `replicas`, `image`) to its old and new
-    value; `update` is the state that a service's rolling update got into. `exit_code` is that of a container
-    that ended, `health` what its health check says. `reason` says why the engine is gone.
+    value. `update` is the new state of a service's rolling update. `exit_code` is that of a container that
+    ended, `health` the result of its health check. `reason` says why the engine is gone.
     """
 
     moment: float
@@ -92,7 +91,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Frame:
-    """The swarm at one moment, and the events since the frame before; `moment` in seconds of the epoch."""
+    """The swarm at one `moment` (in seconds since the epoch), and the events since the last frame."""
 
     moment: float
     snapshot: Snapshot
@@ -101,7 +100,7 @@ class Frame:
 
 @dataclass
 class Recording:
-    """Frames in the order of time."""
+    """Frames in chronological order."""
 
     frames: list[Frame] = field(default_factory=list)
 
@@ -113,7 +112,7 @@ class Recording:
 
     @property
     def events(self) -> list[Event]:
-        """All events, in the order of time."""
+        """All events, in chronological order."""
         return sorted((event for frame in self.frames for event in frame.events), key=lambda e: e.moment)
 
     @property
@@ -132,13 +131,13 @@ class Recording:
 
 
 class FirstReports:
-    """Tells first reports from repeated ones: every manager reports each change of the swarm by itself."""
+    """Distinguishes first reports from repeated ones: every manager reports each change of the swarm."""
 
     def __init__(self) -> None:
-        self._latest: dict[Event, float] = {}  # of each fact that was reported just now
+        self._latest: dict[Event, float] = {}  # facts that were reported recently
 
     def is_first(self, event: Event) -> bool:
-        """Whether no manager has reported this within two seconds; from then on, one has."""
+        """Whether no manager has reported this within two seconds; also remembers the report."""
         if event.node:  # its own engine is the only one to report it
             return True
         fact = replace(event, moment=0.0)
@@ -152,9 +151,9 @@ class FirstReports:
 
 
 def parse_event(node: str, entry: Json) -> Event | None:
-    """An event of a node's engine (Docker Engine API, "Monitor events").
+    """An event from a node's engine (Docker Engine API, "Monitor events").
 
-    None for one that is of no interest or cannot be read.
+    None if it's irrelevant or can't be read.
     """
     attributes, moment = _attributes(entry), nanoseconds(entry)
     action, _, detail = str(entry.get("Action", "")).partition(": ")
@@ -174,7 +173,7 @@ def parse_event(node: str, entry: Json) -> Event | None:
             )
         case "node" | "service" | "network" as kind if entry.get("scope") == "swarm":
             changes, update = _changes(attributes), attributes.get("updatestate.new", "")
-            subject = attributes.get("name", "")  # a node that has just joined has none yet
+            subject = attributes.get("name", "")  # empty for a node that has just joined
             if not subject or (action == "update" and not changes and not update):
                 return None
             return Event(moment / 1e9, kind, action, subject, changes=changes, update=update)
@@ -182,7 +181,7 @@ def parse_event(node: str, entry: Json) -> Event | None:
 
 
 def parse_container_event(entry: Json) -> Event | None:
-    """An event of the outer engine on a node's container; None for one that is of no interest."""
+    """An event from the outer engine about a node's container; None if it's irrelevant."""
     node, moment = _attributes(entry).get(NODE_LABEL, ""), nanoseconds(entry)
     action = str(entry.get("Action", ""))
     if not node or moment is None or action not in _NODE_CONTAINER:
@@ -191,7 +190,7 @@ def parse_container_event(entry: Json) -> Event | None:
 
 
 def nanoseconds(entry: Json) -> int | None:
-    """The moment of an engine's event in nanoseconds of the epoch; None where that cannot be read."""
+    """The time of an engine's event in nanoseconds since the epoch; None if it can't be read."""
     moment = entry.get("timeNano")
     return moment if isinstance(moment, int) and 0 < moment < 2**63 else None
 
@@ -204,7 +203,7 @@ def _attributes(entry: Json) -> dict[str, str]:
 
 
 def _task_name(attributes: Mapping[str, str]) -> str:
-    """`web.3` of `web.3.x9k…`; a task in global mode has its node's ID in the place of the slot."""
+    """`web.3` for `web.3.x9k…`. A task in global mode has its node's ID in place of the slot."""
     service = attributes.get(_SERVICE_NAME, "")
     slot = attributes[_TASK_NAME].removeprefix(f"{service}.").partition(".")[0]
     return f"{service}.{slot}" if slot.isdecimal() else service
@@ -216,6 +215,6 @@ def _exit_code(attributes: Mapping[str, str]) -> int | None:
 
 
 def _changes(attributes: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """What an update changed, as far as the event tells; images without the digest that the swarm adds."""
+    """What an update changed, as far as the event shows; images without the digest that Swarm adds."""
     pairs = ((name, attributes.get(f"{name}.old"), attributes.get(f"{name}.new")) for name in _CHANGES)
     return {name: (old.partition("@")[0], new.partition("@")[0]) for name, old, new in pairs if old and new}

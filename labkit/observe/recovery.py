@@ -1,4 +1,4 @@
-"""What made tasks move, when too few of them ran, and how long the swarm took to heal. Pure."""
+"""What made tasks move, when too few of them were running, and how long the recovery took. Pure."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -13,9 +13,9 @@ _KINDS = ("node_container", "node", "service")  # of the events that make tasks 
 
 @dataclass(frozen=True)
 class Cause:
-    """Something that made tasks move; `loss` when nobody asked for it: a failure, or a node that stopped.
+    """Something that made tasks move; `loss` if nobody asked for it, as when a task fails or a node stops.
 
-    `times`: a slot's tasks that fail one after another in the same way are one cause, dated by the first.
+    `times`: if a slot's tasks fail one after another in the same way, that's one cause, dated by the first.
     """
 
     moment: float
@@ -26,9 +26,9 @@ class Cause:
 
 @dataclass(frozen=True)
 class Outage:
-    """A time in which fewer tasks of a service ran than desired; `end` is None when it lasts until the end.
+    """A time in which fewer tasks of a service ran than desired; `end` is None if it lasts until the end.
 
-    `loss`: a failure or a lost node began it, not a drain or an update. Then its end is the healing.
+    `loss`: a failure or a lost node caused it, not a drain or an update. Its end is then the recovery.
     """
 
     service: str
@@ -41,20 +41,20 @@ class Outage:
 
     @property
     def seconds(self) -> float | None:
-        """How long it took until all tasks ran again; None when the recording does not show that."""
+        """How long it took until all tasks ran again; None if the recording doesn't show that."""
         return None if self.end is None else self.end - self.start
 
 
 def recoveries(recording: Recording) -> list[Outage]:
-    """How the swarm healed: each loss of running tasks, and how long it took until all desired ones ran."""
+    """How the swarm recovered: each loss of running tasks, and how long it took until all ran again."""
     return [outage for outage in outages(recording) if outage.loss]
 
 
 def outages(recording: Recording) -> list[Outage]:
-    """The times in which fewer tasks ran than before and than desired, in the order of time."""
+    """The times in which fewer tasks ran than before and than desired, in chronological order."""
     histories, reported, found = task_histories(recording), reported_causes(recording), []
     for service, steps in counts(recording).items():
-        low: list[Count] = []  # the steps of the outage that is under way
+        low: list[Count] = []  # the steps of the current outage
         for before, step in itertools.pairwise(steps):
             if low and step.running >= step.desired:
                 found.append(_outage(service, low, step.moment, histories, reported))
@@ -67,7 +67,7 @@ def outages(recording: Recording) -> list[Outage]:
 
 
 def causes(recording: Recording) -> list[Cause]:
-    """All that made tasks move, in the order of time: what people or nodes did, and tasks that failed."""
+    """Everything that made tasks move, in chronological order: actions, lost nodes, and failed tasks."""
     failed = [
         history
         for history in task_histories(recording)
@@ -90,7 +90,7 @@ def causes(recording: Recording) -> list[Cause]:
 
 
 def reported_causes(recording: Recording) -> list[Cause]:
-    """The causes among the recording's events, each once, though every manager reports it."""
+    """The causes among the recording's events, each only once although every manager reports it."""
     reports = FirstReports()
     return [
         Cause(event.moment, event.describe(), loss=event.is_loss)
@@ -123,7 +123,7 @@ def _outage(
 
 
 def _describe_loss(history: TaskHistory, moment: float, reported: Iterable[Cause]) -> str:
-    """Why this task was lost at this moment; empty when it was not."""
+    """Why this task was lost at this moment; empty if it wasn't."""
     for phase, after in itertools.pairwise([*history.phases, None]):
         if phase is None or phase.kind != "running" or phase.end != moment:
             continue

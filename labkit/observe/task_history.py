@@ -1,4 +1,4 @@
-"""What a recording tells over time: the history of each task, and how many of a service ran. Pure."""
+"""What a recording shows over time: each task's history, and how many tasks of a service ran. Pure."""
 
 import itertools
 import math
@@ -18,18 +18,18 @@ _KINDS = {
     "orphaned": "ended",
     "failed": "failed",
     "rejected": "failed",
-}  # of a task's state; before `preparing` a task waits
+}  # by a task's state; before `preparing`, a task is waiting
 _OVER = ("ended", "failed")
-_REPORTED = 1.0  # s; so late may managers know what happened on a node
+_REPORTED = 1.0  # seconds until managers know what happened on a node
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A time in a task's history; moments in seconds of the epoch.
+    """A time in a task's history; `start` and `end` are in seconds since the epoch.
 
     `kind`: `waiting` (for a node, or for the task that it replaces), `preparing`, `starting`, `running`,
-    `stopping` (runs and has been told to stop), or `lost` (its node stopped or is out of touch, and the swarm
-    has not given it up yet).
+    `stopping` (still running, but shutting down), or `lost` (its node stopped or is unreachable, and the
+    swarm hasn't given it up yet).
     """
 
     kind: str
@@ -39,9 +39,9 @@ class Phase:
 
 @dataclass(frozen=True)
 class TaskHistory:
-    """What became of a task during a recording; `task` is as it was seen last.
+    """What happened to a task during a recording; `task` is its last known state.
 
-    `ending`: `ended`, `failed`, or empty while it exists.
+    `ending`: `ended`, `failed`, or empty if it still exists.
     """
 
     task: Task
@@ -50,7 +50,7 @@ class TaskHistory:
 
     @property
     def start(self) -> float:
-        """When it came up, or the recording's start."""
+        """When it was created, or the recording's start."""
         return self.phases[0].start
 
     @property
@@ -60,19 +60,19 @@ class TaskHistory:
 
     @property
     def serves(self) -> list[Phase]:
-        """The times in which it ran and wasn't told to stop.
+        """The times in which it was running and not shutting down.
 
-        A task that is shutting down gets no new requests: Swarm takes it out of load balancing first, waits,
-        and then stops it (moby: daemon/cluster/executor/container/controller.go).
+        A task that is shutting down gets no new requests, because Swarm first removes it from load balancing,
+        waits, and then stops it (moby: daemon/cluster/executor/container/controller.go).
         """
         return [phase for phase in self.phases if phase.kind == "running"]
 
 
 @dataclass(frozen=True)
 class Count:
-    """From `moment` on, so many tasks of a service served and so many were desired.
+    """From `moment` on, how many tasks of a service served requests, and how many were desired.
 
-    `running` leaves out tasks that are shutting down: they run, but get no new requests.
+    `running` leaves out tasks that are shutting down, because they get no new requests.
     """
 
     moment: float
@@ -81,19 +81,19 @@ class Count:
 
 
 def task_histories(recording: Recording) -> list[TaskHistory]:
-    """The tasks that existed during the recording, by service, slot and age.
+    """The tasks that existed during the recording, by service, slot, and age.
 
-    Without leftovers: tasks that were already stopping when it began, and those of services that were removed
-    before, whose names nobody knows any more.
+    This leaves out tasks that were already stopping when it began, and those of services that were removed
+    before, because their names are no longer known.
     """
     names = {service.id: service.name for frame in recording for service in frame.snapshot.services}
-    turns: dict[str, list[tuple[float, str]]] = {}  # of each task: from when on it was of which kind
+    turns: dict[str, list[tuple[float, str]]] = {}  # by task: since when it was of which kind
     seen: dict[str, Task] = {}
     outside = [event for event in recording.events if event.kind == "node_container"]
     for before, frame in _known_frames(recording):
         present = {task.id: task for task in _named(frame.snapshot.tasks, names)}
         for gone in seen.keys() - present.keys():
-            if turns[gone][-1][1] not in _OVER:  # else the swarm has tidied its history
+            if turns[gone][-1][1] not in _OVER:  # otherwise the swarm has cleaned up its history
                 _turn(turns[gone], frame.moment, "ended")
         for task in present.values():
             kind, known = _kind(task, frame.snapshot), task.id in seen
@@ -111,12 +111,12 @@ def task_histories(recording: Recording) -> list[TaskHistory]:
 
 
 def counts(recording: Recording) -> dict[str, list[Count]]:
-    """Of each service, how many tasks served and how many were desired, as steps in the order of time."""
+    """For each service, how many tasks served requests and how many were desired, in chronological order."""
     desired: dict[str, dict[float, int]] = {}
     for _, frame in _known_frames(recording):
         for service in frame.snapshot.services:
             wanted = service.replicas
-            if wanted is None:  # global mode: one task for each node that may run it
+            if wanted is None:  # global mode: one task for each suitable node
                 wanted = sum(task.service == service.name and task.wanted for task in frame.snapshot.tasks)
             desired.setdefault(service.name, {})[frame.moment] = wanted
         for name in desired.keys() - {service.name for service in frame.snapshot.services}:
@@ -133,7 +133,7 @@ def counts(recording: Recording) -> dict[str, list[Count]]:
 
 
 def blind(recording: Recording) -> list[tuple[float, float]]:
-    """The times in which nobody could tell what ran: no swarm, or managers without a quorum."""
+    """The times in which no manager knew what was running: no swarm, or no quorum."""
     found: list[tuple[float, float]] = []
     for frame, after in itertools.pairwise([*recording, *list(recording)[-1:]]):
         if not frame.snapshot.quorum:
@@ -143,7 +143,7 @@ def blind(recording: Recording) -> list[tuple[float, float]]:
 
 
 def _named(tasks: Iterable[Task], names: Mapping[str, str]) -> Iterator[Task]:
-    """The tasks of the services whose `names`, by ID, are known; one that was removed is told by its ID."""
+    """The tasks of services whose `names`, by ID, are known. Tasks of removed services only have the ID."""
     for task in tasks:
         if task.service in names:
             yield replace(task, service=names[task.service])
@@ -152,7 +152,7 @@ def _named(tasks: Iterable[Task], names: Mapping[str, str]) -> Iterator[Task]:
 
 
 def _known_frames(recording: Recording) -> Iterator[tuple[Frame | None, Frame]]:
-    """The frames, each with the one before, without those in which nobody could tell what ran."""
+    """The frames, each with the one before, except those in which no manager knew what was running."""
     before = None
     for frame in recording:
         if frame.snapshot.quorum:
@@ -174,13 +174,13 @@ def _kind(task: Task, snapshot: Snapshot) -> str:
 def _moment(
     task: Task, kind: str, since: float, before: Frame | None, frame: Frame, outside: Sequence[Event]
 ) -> float:
-    """When a task became of this kind, as far as one can tell; `since` when it is of the kind before."""
+    """When a task entered this kind of phase, as far as we know; it entered the previous one at `since`."""
     if before is None:
         return frame.moment
-    if kind == "lost":  # its node's container reports that, before the frame that shows it
+    if kind == "lost":  # the event of the node's container comes before the frame that shows it
         told = [event for event in outside if event.node == task.node and event.moment <= frame.moment]
         return told[-1].moment if told and told[-1].is_loss else frame.moment
-    # Elsewhere a clock that differs from labkit's must not turn the order of things.
+    # Otherwise, a clock that differs from labkit's must not change the order of events.
     earliest = max(since, before.moment - _REPORTED)
     return task.changed if earliest < task.changed <= frame.moment else frame.moment
 
@@ -193,7 +193,7 @@ def _turn(turns: list[tuple[float, str]], moment: float, kind: str) -> None:
 
 
 def _history(task: Task, turns: list[tuple[float, str]], end: float) -> TaskHistory | None:
-    """The history of a task; None when it was over or already stopping when the recording began."""
+    """The history of a task; None if it had ended or was already stopping when the recording began."""
     phases = tuple(
         Phase(kind, start, stop)
         for (start, kind), (stop, _) in itertools.pairwise([*turns, (end, "")])
@@ -209,7 +209,7 @@ def _steps(desired: Mapping[float, int], runs: Iterable[Phase], end: float) -> l
     changes: dict[float, int] = dict.fromkeys(desired, 0)
     for run in runs:
         changes[run.start] = changes.get(run.start, 0) + 1
-        if run.end < end:  # what ends with the recording has not ended
+        if run.end < end:  # a run until the recording's end hasn't ended
             changes[run.end] = changes.get(run.end, 0) - 1
     steps: list[Count] = []
     running, wanted = 0, next(iter(desired.values()))

@@ -1,8 +1,8 @@
-"""Follow a swarm: the event streams of all its engines, coalesced, and a snapshot after each change.
+"""Follows a swarm: the event streams of all its engines, coalesced, and a snapshot after each change.
 
-Swarm publishes no events of tasks (moby #37403), and an engine those of its own containers only. So every
-node is followed; what no event tells, such as a task that waits for a node, is found by looking again at
-growing intervals.
+Swarm publishes no events about tasks (moby #37403), and an engine only those about its own containers. So
+every node is followed. What no event reports, such as a task that waits for a node, is found by further
+snapshots at growing intervals.
 """
 
 import json
@@ -33,9 +33,9 @@ from labkit.util.errors import LabError
 T = TypeVar("T")
 OnFrame = Callable[[Frame], None]
 
-COALESCE_SECONDS = 0.1  # events come in bursts, and managers hear of a task's state up to 0.1 s later
+COALESCE_SECONDS = 0.1  # events come in bursts, and managers learn a task's state up to 0.1 s later
 IDLE_SECONDS = 5.0
-PATIENCE_SECONDS = 3.0  # how long managers that look for a leader may keep us waiting
+PATIENCE_SECONDS = 3.0  # how long to wait for managers that are electing a leader
 _RETRY_SECONDS = 1.0
 _JOIN_SECONDS = 3 * PATIENCE_SECONDS
 _NEWS_SECONDS = 5.0
@@ -56,7 +56,7 @@ class Watcher:
         self._follower: _Follower | None = None
 
     def subscribe(self, on_frame: OnFrame) -> "Subscription":
-        """Let `on_frame` know of the cluster's state now and of each change, until the answer is closed."""
+        """Call `on_frame` with the cluster's current state and after each change, until closed."""
         with self._lock:
             if self._follower is None:
                 self._follower = _Follower(self._cluster, self._unsubscribe)
@@ -64,7 +64,7 @@ class Watcher:
             return Subscription(self, self._follower, on_frame)
 
     def _unsubscribe(self, follower: "_Follower", on_frame: OnFrame) -> bool:
-        """Take a subscription off; whether it was its follower's last one."""
+        """End a subscription; return whether it was its follower's last one."""
         with self._lock:
             last = follower.remove(on_frame)
             if last and self._follower is follower:
@@ -74,7 +74,7 @@ class Watcher:
 
 @dataclass(frozen=True)
 class Subscription:
-    """Calls `on_frame` with the present state of the cluster and after each change, until closed.
+    """Calls `on_frame` with the cluster's current state and after each change, until closed.
 
     The calls come from a thread of the follower, one after the other.
     """
@@ -84,7 +84,7 @@ class Subscription:
     _on_frame: OnFrame
 
     def close(self) -> None:
-        """At most the call that is under way ends after this. Idempotent."""
+        """End the subscription; a call that is already running may finish later. Idempotent."""
         if self._watcher._unsubscribe(self._follower, self._on_frame):
             self._follower.stop()
 
@@ -96,14 +96,14 @@ class Subscription:
 
 
 def subscribe(cluster: Cluster, on_frame: OnFrame) -> Subscription:
-    """Let `on_frame` know of the cluster's present state and of each change."""
+    """Call `on_frame` with the cluster's current state and after each change."""
     return cluster.shared(Watcher).subscribe(on_frame)
 
 
 def follow(lab: Cluster) -> Iterator[Frame]:
-    """Yield the lab's present state, then a frame for each change, until the iterator is closed.
+    """Yield the lab's current state, then a frame for each change, until the iterator is closed.
 
-    An interrupt, or leaving the loop, ends it and all that it started.
+    An interrupt, or leaving the loop, ends it and all threads that it started.
     """
     frames: queue.SimpleQueue[Frame] = queue.SimpleQueue()
     with subscribe(lab, frames.put):
@@ -112,7 +112,7 @@ def follow(lab: Cluster) -> Iterator[Frame]:
 
 
 class _Follower:
-    """One thread for the nodes' containers, one for each node's events, and one that looks and calls."""
+    """One thread for the nodes' containers, one for each node's events, and one for snapshots and calls."""
 
     def __init__(self, lab: Cluster, unsubscribe: Callable[["_Follower", OnFrame], bool]) -> None:
         self.lab, self._unsubscribe = lab, unsubscribe
@@ -124,8 +124,8 @@ class _Follower:
         self._open: dict[str, Callable[[], None]] = {}  # closes the stream that a thread reads
         self._threads: dict[str, threading.Thread] = {}
         self._begun = time.time_ns()
-        self._heard: dict[str, int] = {}  # of each node: its last event's moment in ns of the epoch
-        self._logged: set[str] = set()  # what was written to the log, and is not written again
+        self._heard: dict[str, int] = {}  # by node: the time of its last event, in ns since the epoch
+        self._logged: set[str] = set()  # what was written to the log, so that it isn't repeated
 
     # -- subscriptions ------------------------------------------------------------------------------
 
@@ -137,7 +137,7 @@ class _Follower:
         self._start("containers", self._listen, "containers", self._of_containers)
 
     def remove(self, call: OnFrame) -> bool:
-        """Forget it; whether it was the last one."""
+        """Remove it; return whether it was the last one."""
         for calls in (self._calls, self._new):
             if call in calls:
                 calls.remove(call)
@@ -175,7 +175,7 @@ class _Follower:
     # -- listening ----------------------------------------------------------------------------------
 
     def _listen(self, name: str, stream: Callable[[str], Iterator[Event | None]]) -> None:
-        """Put what a stream tells into the queue; open it again whenever it ends."""
+        """Put a stream's events into the queue; open it again whenever it ends."""
         while not self._stopping.is_set():
             try:
                 for event in stream(name):
@@ -183,12 +183,12 @@ class _Follower:
                         self._events.put(event)
                         self._changed.set()
             except (LabError, *ERRORS, *tunnel.ERRORS):
-                pass  # off, or closed by `stop`
+                pass  # the node is off, or `stop` has closed the stream
             except Exception:  # the thread has to live on, or the board would freeze
-                if not self._stopping.is_set():  # what is closed while it is read fails in many ways
-                    self._log_once(f"the events of {name} ended unexpectedly; they are asked for again")
+                if not self._stopping.is_set():  # a stream that is closed while it's read fails in many ways
+                    self._log_once(f"the events of {name} ended unexpectedly; trying again")
             if self._open.pop(name, None):
-                self._changed.set()  # what was heard until now is heard no more: that is news
+                self._changed.set()  # losing a stream is a change, too
             self._stopping.wait(_RETRY_SECONDS)
 
     def _of_node(self, name: str) -> Iterator[Event | None]:
@@ -197,7 +197,7 @@ class _Follower:
         lines = self.lab.node(name).follow(path)
         self._open[name] = lines.close
         try:
-            if not self._stopping.is_set():  # else `stop` may have missed this stream
+            if not self._stopping.is_set():  # otherwise `stop` may have missed this stream
                 yield from self._readable(name, lines, lambda line: self._read(name, line))
         finally:
             lines.close()
@@ -219,21 +219,21 @@ class _Follower:
     def _readable(
         self, name: str, entries: Iterable[T], read: Callable[[T], Event | None]
     ) -> Iterator[Event | None]:
-        """The events in a stream, without entries that cannot be read; the first of those is logged."""
+        """The events in a stream, without entries that can't be parsed; the first of those is logged."""
         for entry in entries:
             try:
                 yield read(entry)
             except Exception:  # one bad entry must not end the stream of all others
-                self._log_once(f"an event of {name} could not be read and is left out")
+                self._log_once(f"an event of {name} could not be parsed and is left out")
 
     # -- looking ------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """Look after each event and, at growing intervals, without one; call when something is new."""
+        """Take snapshots after each event and then at growing intervals; call back if something is new."""
         shown: Frame | None = None
         troubled = ""
         pause = 0.0
-        events: tuple[Event, ...] = ()  # that no frame has told of yet
+        events: tuple[Event, ...] = ()  # those that aren't in a frame yet
         while not self._stopping.is_set():
             if self._changed.wait(pause):
                 self._stopping.wait(COALESCE_SECONDS)
@@ -244,8 +244,8 @@ class _Follower:
             events += self._drain()
             try:
                 snapshot, trouble = self._snapshot()
-            except Exception:  # whatever it is: the next look may be better
-                self._log_once("the swarm could not be looked at; that is tried again")
+            except Exception:  # whatever it is, the next snapshot may succeed
+                self._log_once("could not take a snapshot of the swarm; trying again")
                 continue
             if trouble and trouble != troubled:
                 events += (Event(time.time(), "engine", "die", self.lab.name, reason=trouble),)
@@ -261,7 +261,7 @@ class _Follower:
                 self._call(new, frame)
 
     def _snapshot(self) -> tuple[Snapshot, str]:
-        """What is to be seen; and why nothing is, where the engine's VM or an answer is the reason."""
+        """A snapshot; and if there is none because of the engine's VM or a bad answer, the reason."""
         trouble = ""
         try:
             return self.lab.snapshot(timeout=PATIENCE_SECONDS), trouble
@@ -272,11 +272,11 @@ class _Follower:
         return Snapshot(engines={}), trouble
 
     def _drain(self) -> tuple[Event, ...]:
-        """The events since the last look, in the order of time; what several managers report, once."""
+        """The events since the last snapshot, in chronological order and without repeated reports."""
         events = []
         while not self._events.empty():
             event = self._events.get()
-            # A manager that is new reports all that it learns, with the time at which it was made.
+            # A new manager reports everything that it learns, with the original times.
             old = not event.node and time.time() - event.moment > _NEWS_SECONDS
             if not old and self._reports.is_first(event):
                 events.append(event)
@@ -288,7 +288,7 @@ class _Follower:
                 continue
             try:
                 call(frame)
-            except Exception:  # one callback that fails must not end the others
+            except Exception:  # a failing callback must not end the others
                 _log.exception("a follower of lab '%s' failed and is not called again", self.lab.name)
                 if self._unsubscribe(self, call):
                     self.stop()

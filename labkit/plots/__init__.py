@@ -1,4 +1,4 @@
-"""Pictures of the swarm: data in, `Picture` out. Nothing here asks an engine or needs a notebook."""
+"""Pictures of the swarm: data in, `Picture` out. Nothing here calls an engine or needs a notebook."""
 
 from labkit.plots.backup_restore import backup_restore
 from labkit.plots.managers import describe_managers, managers

@@ -1,4 +1,4 @@
-"""What stands where in the picture of placement: columns of tiles, who waits, what failed, the services."""
+"""What the placement picture shows, and where: nodes with tiles, waiting tasks, failures, services."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -8,8 +8,8 @@ from labkit.swarm.model import Engine, Node, Service, Snapshot, Task
 from labkit.swarm.reasons import why_it_failed, why_it_waits
 from labkit.util.text import natural
 
-LONGEST = 12  # tiles in a column; with more, one tile stands for the tasks of a service that are alike
-LOST = ("off", "frozen", "no answer")  # nodes that do not take part, though they might
+LONGEST = 12  # tiles in a column; with more, one tile stands for a service's tasks in the same state
+LOST = ("off", "frozen", "no answer")  # nodes that should take part, but don't
 _FAILED = ("failed", "rejected")
 _ENDED = ("complete", "shutdown", "remove", *_FAILED)
 _CONDITIONS = {"exited": "off", "dead": "off", "created": "off", "paused": "frozen"}
@@ -17,8 +17,8 @@ _CONDITIONS = {"exited": "off", "dead": "off", "created": "off", "paused": "froz
 
 @dataclass(frozen=True)
 class Tile:
-    """A task, or `count` that are alike. `state` is empty for one that just runs; `image` is told only while
-    its service runs several, and `current` when it is the one that the service asks for."""
+    """A task, or `count` tasks that are alike. `state` is empty for a running task. `image` is set only while
+    its service runs several images, and `current` if it is the one that the service specifies."""
 
     service: str
     label: str
@@ -44,11 +44,11 @@ class Failures:
 
 @dataclass(frozen=True)
 class Column:
-    """A node. `role`: `manager`, `worker` or empty; `part`: leader, reachable, unreachable or empty.
+    """A node. `role`: `manager`, `worker`, or empty; `part`: leader, reachable, unreachable, or empty.
 
-    `status` is what the swarm says (ready, down, …; empty when it does not know the node). `condition` is
-    what is known from outside: `off`, `frozen`, `in no swarm`, `locked`, …; empty for one that is on and
-    takes part. `docker` is the version of its engine, as far as the swarm knows it.
+    `status` is what the swarm reports (ready, down, …), or empty if it doesn't know the node. `condition` is
+    what's visible from outside: `off`, `frozen`, `in no swarm`, `locked`, …, or empty for a node that is on
+    and takes part. `docker` is its engine's version, if the swarm knows it.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Entry:
-    """A service: how many of its tasks run, how many are wanted, and the state of its last update."""
+    """A service: how many tasks are running, how many are desired, and the state of its last update."""
 
     name: str
     image: str
@@ -85,7 +85,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Arrangement:
-    """All of it, in a stable order: nodes and services by name, tasks by service and slot."""
+    """The whole picture in a stable order: nodes and services by name, tasks by service and slot."""
 
     columns: tuple[Column, ...]
     waiting: tuple[Waiting, ...]
@@ -93,7 +93,7 @@ class Arrangement:
 
 
 def arrange(snapshot: Snapshot) -> Arrangement:
-    """Columns for all nodes of the swarm and of the lab; tiles for all tasks that are not history."""
+    """Columns for all nodes of the swarm and of the lab; tiles for all tasks that aren't history."""
     names = sorted({*(node.name for node in snapshot.nodes), *snapshot.engines}, key=natural)
     tasks = sorted(snapshot.tasks, key=lambda task: (natural(task.service), task.slot, task.created))
     on = {name: [task for task in tasks if task.node == name] for name in names}
@@ -131,7 +131,7 @@ def _column(
     *,
     complete: bool,
 ) -> Column:
-    """`complete`: the swarm has told all its nodes, so one without an entry is not in its list."""
+    """`complete`: the swarm has listed all its nodes, so a node without an entry isn't in the list."""
     condition = describe_engine(engine, member=node is not None)
     if node is None:
         known = engine is not None and engine.swarm == "active"
@@ -144,7 +144,7 @@ def _column(
 
 
 def describe_engine(engine: Engine | None, *, member: bool = True) -> str:
-    """How a lab node is, seen from outside; empty when it is on and in a swarm.
+    """The condition of a lab node, seen from outside; empty if it is on and in a swarm.
 
     `member`: whether the swarm lists it.
     """
@@ -180,7 +180,7 @@ def _tile(snapshot: Snapshot, task: Task, mixed: set[str]) -> Tile | None:
 
 
 def _state(snapshot: Snapshot, task: Task) -> str | None:
-    """The state in a word, empty for a task that just runs; None for history, failures and such as wait."""
+    """The state in a word; empty for a running task; None for history, failures, and tasks that wait."""
     if task.state in _FAILED or (task.state in _ENDED and task.desired_state != "complete"):
         return None
     node = snapshot.node(task.node)
@@ -192,7 +192,7 @@ def _state(snapshot: Snapshot, task: Task) -> str | None:
 
 
 def _mixed(tasks: list[Task]) -> set[str]:
-    """The services whose tasks are of several images at the moment."""
+    """The services whose tasks have several images at the moment."""
     images: dict[str, set[str]] = {}
     for task in tasks:
         if task.wanted and task.state not in _ENDED:
@@ -201,7 +201,7 @@ def _mixed(tasks: list[Task]) -> set[str]:
 
 
 def _merged(tiles: Iterable[Tile]) -> tuple[Tile, ...]:
-    """One tile for those of the same service, state and image."""
+    """One tile for all tasks with the same service, state, and image."""
     alike: dict[tuple[object, ...], list[Tile]] = {}
     for tile in tiles:
         alike.setdefault((tile.service, tile.state, tile.image), []).append(tile)

@@ -1,4 +1,4 @@
-"""Nodes grouped by a label, for the picture of placement."""
+"""Nodes grouped by a label, for the placement picture."""
 
 from dataclasses import dataclass, replace
 
@@ -22,7 +22,7 @@ class Group:
 
 
 def grouped(plan: Arrangement, snapshot: Snapshot, label: str) -> tuple[Arrangement, tuple[Group, ...]]:
-    """The plan with its columns in the order of their groups, and the groups; none without a label.
+    """The plan with its columns ordered by group, and the groups; no groups without a label.
 
     `label` may be written as in a constraint: `node.labels.zone`.
     """

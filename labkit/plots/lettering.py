@@ -1,4 +1,4 @@
-"""Words in pictures: how wide they are, and how they are shortened."""
+"""Text in pictures: measures how wide it is, and shortens it."""
 
 import re
 from functools import lru_cache
@@ -6,7 +6,7 @@ from functools import lru_cache
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ft2font import LoadFlags
 
-FONT = "DejaVu Sans"  # comes with matplotlib, and is wider than what browsers show instead of it
+FONT = "DejaVu Sans"  # included in matplotlib, and wider than the fonts that browsers use instead
 _MEASURED = 100  # points: advances grow in proportion
 
 
@@ -14,18 +14,18 @@ _MEASURED = 100  # points: advances grow in proportion
 def _advance(letter: str, bold: bool) -> float:
     font = get_font(findfont(FontProperties(family=FONT, weight="bold" if bold else "normal")))
     if not font.get_char_index(ord(letter)):
-        return 1.0  # no letter of this font; some other font has it, at most so wide
+        return 1.0  # not in this font; in any other font it's at most this wide
     font.set_size(_MEASURED, 72)
     return font.load_char(ord(letter), flags=LoadFlags.NO_HINTING).linearHoriAdvance / 65536 / _MEASURED
 
 
 def width_of(words: str, size: float, *, bold: bool = False) -> float:
-    """The width of a line of text in points, without kerning, which only makes it narrower."""
+    """The width of a line of text in points, without kerning, which could only make it narrower."""
     return size * sum(_advance(letter, bold) for letter in words)
 
 
 def fit(words: str, width: float, size: float, *, bold: bool = False) -> str:
-    """The words, cut with an ellipsis where they are wider than `width` points."""
+    """The words, shortened with an ellipsis if they are wider than `width` points."""
     if width_of(words, size, bold=bold) <= width:
         return words
     while words and width_of(f"{words}…", size, bold=bold) > width:
@@ -34,14 +34,14 @@ def fit(words: str, width: float, size: float, *, bold: bool = False) -> str:
 
 
 def fit_name(name: str, width: float, size: float) -> str:
-    """A task's name or count, cut before its number: `long-na….12`, `long-n… × 3`."""
+    """A task's name or count, shortened before its number: `long-na….12`, `long-n… × 3`."""
     number = re.search(r"(\.| × )\d+$", name)
     tail = number[0] if number else ""
     return fit(name.removesuffix(tail), width - width_of(tail, size), size) + tail
 
 
 def wrap(words: str, width: float, size: float, *, lines: int) -> list[str]:
-    """The words in at most `lines` lines of `width` points; the last is cut where there are more."""
+    """The words in at most `lines` lines of `width` points; the last one is shortened if necessary."""
     found: list[str] = [""]
     for word in words.split():
         longer = f"{found[-1]} {word}".strip()

@@ -1,4 +1,4 @@
-"""The plot `managers`: who votes in the Raft, how many votes a majority needs, and how many may fail."""
+"""The plot `managers`: who votes in Raft, how many votes a majority needs, and how many may fail."""
 
 from labkit.plots.lettering import fit, wrap
 from labkit.plots.picture import Picture
@@ -6,15 +6,15 @@ from labkit.plots.quorum import Member, QuorumView, quorum_view
 from labkit.plots.theme import LIGHT, Theme
 from labkit.swarm.model import Snapshot
 
-_MARGIN, _GAP, _PAD, _WIDTH = 16.0, 10.0, 9.0, 460.0  # readable beside the board too
+_MARGIN, _GAP, _PAD, _WIDTH = 16.0, 10.0, 9.0, 460.0  # also readable next to the board
 _CARDS, _CARD, _BAR, _VOTE = 42.0, 66.0, 114.0, 28.0  # tops and heights
 _NARROWEST = 112.0
 
 
 def managers(snapshot: Snapshot, *, before: Snapshot | None = None, theme: Theme = LIGHT) -> Picture:
-    """Draw the managers, each one's vote below it, how many votes a majority takes, and what that means.
+    """Draw the managers with their votes below them, how many votes a majority needs, and what that means.
 
-    Without a quorum nobody can tell who the managers are; `before`, a snapshot from when there was one, can.
+    Without a quorum, the swarm can't list its managers, but `before`, a snapshot from when it could, does.
     """
     view = quorum_view(snapshot, before)
     count = max(len(view.members), 1)
@@ -35,7 +35,7 @@ def managers(snapshot: Snapshot, *, before: Snapshot | None = None, theme: Theme
 
 
 def describe_managers(snapshot: Snapshot, *, before: Snapshot | None = None) -> str:
-    """What `managers` shows, in words; the first sentence tells how many managers take part."""
+    """What `managers` shows, in words; the first sentence says how many managers take part."""
     return quorum_view(snapshot, before).description
 
 
@@ -75,7 +75,7 @@ def _part(member: Member, theme: Theme) -> tuple[str, str]:
 
 
 def _draw_votes(picture: Picture, view: QuorumView, width: float) -> None:
-    """Each manager's vote below its card, and below them how many are there and how many a majority takes."""
+    """Each manager's vote below its card, and then how many votes there are and how many a majority needs."""
     if not view.members or not view.sure:
         return
     theme = picture.theme

@@ -12,15 +12,15 @@ from labkit.util.text import counted, listed, natural
 _WIDTH, _NARROWEST, _MARGIN, _LEFT = 780.0, 420.0, 16.0, 120.0  # points; at most and at least as wide
 _LOST = 92.0  # the column of requests without an answer
 _ROW, _ROWS, _WIDEST = 30.0, 20, 110.0
-_COLUMNS = 12  # tasks; more are gathered by node
-_HEAT, _FAINTEST, _FULLEST = "#0072b2", 20, 190  # of 255: ink is readable on it all in both themes
+_COLUMNS = 12  # tasks; more are grouped by node
+_HEAT, _FAINTEST, _FULLEST = "#0072b2", 20, 190  # of 255: text is readable on all shades in both themes
 
 
 def mesh(answers: Sequence[Answer], *, theme: Theme = LIGHT) -> Picture:
     """A heat map: a row for each node at which requests entered, a column for each task that answered.
 
-    With more than 12 tasks a column is a node. The last column counts requests without an answer; the
-    reasons stand below.
+    With more than 12 tasks, a column is a node. The last column counts requests without an answer, and the
+    reasons are below.
     """
     entered = sorted({answer.entered for answer in answers}, key=natural)[:_ROWS]
     columns = _columns(answers)
@@ -63,14 +63,14 @@ def mesh(answers: Sequence[Answer], *, theme: Theme = LIGHT) -> Picture:
 
 
 def _width(answers: Sequence[Answer], notes: Sequence[str], table: float) -> float:
-    """As wide as the table and the words need, so that no half of the picture is blank."""
+    """As wide as the table and the text need, so that no large part of the picture is blank."""
     title = width_of(_title(answers), 15, bold=True)
     words = max([title, *(width_of(note, 10.5) for note in notes)])
     return min(max(table, words * 1.03 + 2 * _MARGIN, _NARROWEST), _WIDTH)
 
 
 def describe_mesh(answers: Sequence[Answer]) -> str:
-    """Who answered what, the conclusion first."""
+    """Which tasks answered which requests, with the conclusion first."""
     lines, columns = [f"{_title(answers)}."], _columns(answers)
     for entered in sorted({answer.entered for answer in answers}, key=natural):
         mine = [answer for answer in answers if answer.entered == entered and answer.answered]
@@ -101,7 +101,7 @@ def _title(answers: Sequence[Answer]) -> str:
 def _spread(by_task: Counter[str]) -> str:
     total, (first, most) = sum(by_task.values()), by_task.most_common(1)[0]
     if first == "?" and len(by_task) == 1:
-        return f"{counted(total, 'request')} answered, by tasks that do not tell who they are"
+        return f"{counted(total, 'request')} answered, by tasks that do not identify themselves"
     if len(by_task) == 1:
         return f"{first} answered {counted(total, 'request')}"
     if most - min(by_task.values()) <= max(2, 0.25 * most):
@@ -110,7 +110,7 @@ def _spread(by_task: Counter[str]) -> str:
 
 
 def _reasons(answers: Sequence[Answer]) -> list[str]:
-    """Why there was no answer, each reason of a node once, with how often."""
+    """Why there was no answer: each reason once per node, with a count."""
     found = Counter(
         (answer.entered, answer.error or "no reason known") for answer in answers if not answer.answered
     )
@@ -121,7 +121,7 @@ def _reasons(answers: Sequence[Answer]) -> list[str]:
 
 
 def _columns(answers: Sequence[Answer]) -> list[tuple[str, str]]:
-    """Node and task of each column; the task is empty where a column is a whole node."""
+    """The node and the task of each column; the task is empty if a column is a whole node."""
     found = {(answer.node, answer.answered) for answer in answers if answer.answered}
     if len(found) > _COLUMNS:
         found = {(node, "") for node, _ in found}
@@ -135,7 +135,7 @@ def _column(answer: Answer, columns: Sequence[tuple[str, str]]) -> tuple[str, st
 def _draw_heads(
     picture: Picture, columns: Sequence[tuple[str, str]], paints: Mapping[str, Paint], step: float
 ) -> None:
-    """The tasks' names, under the name and in the colour of their node."""
+    """The tasks' names, below the name and the color of their node."""
     theme = picture.theme
     nodes = list(dict.fromkeys(node for node, _ in columns))
     for node in nodes:

@@ -1,4 +1,4 @@
-"""The concept drawing `mesh_path`: the way of a request through the routing mesh."""
+"""The concept drawing `mesh_path`: the path of a request through the routing mesh."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,14 +33,14 @@ _CLIENT_WIDTH, _ENTRY_WIDTH = 140.0, 270.0
 
 @dataclass(frozen=True)
 class _Path:
-    """What is drawn: the nodes with the service's tasks, and the node at which the request enters."""
+    """What to draw: the nodes with the service's tasks, and the node at which the request enters."""
 
     service: str
     published: str
     target: str
     entry: str
     nodes: tuple[tuple[str, tuple[str, ...]], ...]
-    names: tuple[str, ...]  # of all nodes: their order decides about colors
+    names: tuple[str, ...]  # of all nodes: they determine the colors
 
 
 _EXAMPLE = _Path(
@@ -58,9 +58,9 @@ def mesh_path(
 ) -> Picture:
     """Draw how a request to a published port of any node gets to a task.
 
-    Without a snapshot, an example with three nodes. With one, the nodes and running tasks of `service`, and
-    `entry`, or else a node without such a task, as the node at which the request enters. Raises `LabError`
-    when the service or its port in the routing mesh doesn't exist.
+    Without a snapshot, draw an example with three nodes. With one, draw the nodes and running tasks of
+    `service`. The request enters at `entry`, or by default at a node without such a task. Raises `LabError`
+    if the service or its port in the routing mesh doesn't exist.
     """
     path = _path(snapshot, service, entry) if snapshot else _EXAMPLE
     steps = _steps(path)
@@ -188,7 +188,7 @@ def _draw_targets(
 
 
 def _draw_bus(picture: Picture, ends: Sequence[float], start: float) -> None:
-    """From the last step to an upright line, from which an arrow goes to each node."""
+    """A line from the last step to a vertical line, from which an arrow goes to each node."""
     if not ends:
         return
     left, middle = _ENTRY + _ENTRY_WIDTH, (_ENTRY + _ENTRY_WIDTH + _RIGHT) / 2

@@ -1,4 +1,4 @@
-"""The phases of a task's history by their form, and not by colour alone: lines, thin, full, empty bars."""
+"""Draws the phases of a task's history by shape, not just by color: lines and thin, full, or empty bars."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,11 @@ from labkit.plots.picture import Box, Picture
 from labkit.plots.theme import Paint
 from labkit.swarm.model import Task
 
-_HEIGHTS = {"preparing": 0.25, "starting": 0.5}  # of a lane; a task grows until it runs
+_HEIGHTS = {"preparing": 0.25, "starting": 0.5}  # of a lane; a bar grows until the task is running
 
 
 def describe_phase(kind: str, task: Task, with_image: bool) -> list[str]:
-    """What a bar may say, the longest first."""
+    """The possible labels of a bar, the longest first."""
     match kind:
         case "running":
             return [*([f"{task.image} · {task.node}", task.image] if with_image else []), task.node]
@@ -26,7 +26,7 @@ def describe_phase(kind: str, task: Task, with_image: bool) -> list[str]:
 def draw_phase(
     picture: Picture, kind: str, box: Box, paint: Paint, words: Sequence[str] = (), size: float = 10
 ) -> None:
-    """Draw a phase in its box, in its node's colour, with the longest of the words that fit."""
+    """Draw a phase in its box, in its node's color, with the longest label that fits."""
     theme = picture.theme
     left, top, width, height = box
     middle = top + height / 2

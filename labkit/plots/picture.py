@@ -1,4 +1,4 @@
-"""A picture: a matplotlib figure with a description, which shows itself as inline SVG in a notebook."""
+"""A picture: a matplotlib figure with a description. A notebook shows it as inline SVG."""
 
 import hashlib
 import io
@@ -25,8 +25,8 @@ _FONTS = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans',
 _STROKES = "stroke-linejoin:round;stroke-linecap:butt"
 _WORDS = "margin:0 2%;font-size:90%;line-height:1.5"
 _LARGEST = 1.2  # times as wide as drawn
-_SHORT = 160  # letters of a description that need not be folded
-# JupyterLab's variables where one is readable on both grounds; the others are set here for its dark themes.
+_SHORT = 160  # characters of a description that doesn't need to be folded
+# JupyterLab's variables, where one is readable on both backgrounds; the others are set here for dark themes.
 _VARIABLES = {"paper": "--jp-layout-color0", "ink": "--jp-content-font-color0"}
 _PROPERTIES = {name: _VARIABLES.get(name, f"--labkit-{name}") for name in LIGHT.colours()}
 _DARK_STYLE = "".join(
@@ -36,10 +36,10 @@ _STYLE = f"<style>body[data-jp-theme-light=false] .labkit-picture{{{_DARK_STYLE}
 
 
 class Picture(Figure):
-    """A figure of `width` × `height` points, drawn on with `boxes`, `write` and `line`, or on axes as any.
+    """A figure of `width` × `height` points, to draw on with `boxes`, `write`, and `line`, or on axes.
 
-    Coordinates are points from the upper left corner. `description` is its text alternative: the conclusion
-    in the first sentence. In a notebook, a picture in `LIGHT` follows JupyterLab's theme.
+    Coordinates are points from the upper left corner. `description` is its text alternative, with the
+    conclusion in the first sentence. In a notebook, a picture in `LIGHT` follows JupyterLab's theme.
     """
 
     def __init__(self, width: float, height: float, description: str, *, theme: Theme = LIGHT) -> None:
@@ -69,7 +69,7 @@ class Picture(Figure):
         radius: float = 4,
         dashed: bool = False,
     ) -> None:
-        """Rounded rectangles; `fill` and `edge` are one colour for all or one for each."""
+        """Draw rounded rectangles; `fill` and `edge` are one color for all of them, or one for each."""
         if boxes:
             shapes = [_rounded(box, radius) for box in boxes]
             style = (0, (3, 2)) if dashed else "solid"
@@ -80,7 +80,7 @@ class Picture(Figure):
     def line(
         self, points: Sequence[tuple[float, float]], *, colour: str, width: float = 1, dashed: bool = False
     ) -> None:
-        """A line through points."""
+        """Draw a line through points."""
         shape = Outline([*points])
         style = (0, (3, 2)) if dashed else "solid"
         self._place(
@@ -98,7 +98,7 @@ class Picture(Figure):
         bold: bool = False,
         align: Literal["left", "center", "right"] = "left",
     ) -> None:
-        """One line of text; `y` is its base line. In the theme's ink unless a colour is given."""
+        """Write one line of text with its baseline at `y`, in the theme's ink unless `colour` is given."""
         font = FontProperties(family=FONT, size=size, weight="bold" if bold else "normal")
         text = Text(x, y, words, color=colour or self.theme.ink, fontproperties=font, parse_math=False)
         text.set(horizontalalignment=align, verticalalignment="baseline")
@@ -106,11 +106,13 @@ class Picture(Figure):
 
     def _place(self, artist: PathCollection | Text) -> None:
         artist.set_transform(self._points)
-        artist.set_zorder(len(self.artists) + 1)  # in the order of drawing: figures put texts above all else
+        artist.set_zorder(
+            len(self.artists) + 1
+        )  # in the order of drawing; figures would put text above everything else
         self.add_artist(artist)
 
     def save(self, path: str | Path, *, dpi: float = 144) -> None:
-        """Write a PNG or SVG file, by the suffix, with the description in it. Same input, same bytes."""
+        """Write a PNG or SVG file, depending on the suffix, with the description in it. Reproducible."""
         path = Path(path)
         if path.suffix == ".svg":
             about = f"<title>{escape(self.headline)}</title><desc>{escape(self.description)}</desc>"
@@ -145,19 +147,19 @@ class Picture(Figure):
     def _svg(self, attributes: str, style: str, about: str = "") -> str:
         """The drawing, with text as text.
 
-        Without matplotlib's style sheet, which would hold for a whole page, and with identifiers of its own:
-        pictures in one page must not take each other's patterns.
+        It omits matplotlib's style sheet, which would apply to the whole page. Its identifiers are unique, so
+        that pictures on the same page don't use each other's patterns.
         """
         self.set_dpi(72)  # a point is SVG's unit
         width, height = self.size
         written = io.StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         renderer = RendererSVG(width, height, written, metadata=nothing)
-        # As `svg.fonttype: none` does, without setting it for the whole process and its other threads.
+        # Like `svg.fonttype: none`, but not for the whole process and its other threads.
         renderer.draw_text = renderer._draw_text_as_text  # type: ignore[assignment, method-assign]
         self.draw(renderer)
         renderer.finalize()
-        _, _, body = written.getvalue().partition("</defs>")  # behind the style sheet
+        _, _, body = written.getvalue().partition("</defs>")  # after the style sheet
         body = (
             re.sub(r">\s+<", "><", body.replace(f"font-family: '{FONT}'; ", "")).replace(" \n", " ").strip()
         )
@@ -174,7 +176,7 @@ def _with_variables(drawing: str) -> str:
 
 
 def _with_own_identifiers(body: str) -> str:
-    """The identifiers that are referred to, named by what the whole drawing is; the others are dropped."""
+    """Rename the identifiers that are in use, with a hash of the whole drawing, and remove the others."""
     used = list(dict.fromkeys(re.findall(r'(?:url\(|href=")#([^")]+)', body)))
 
     def named(prefix: str) -> str:

@@ -1,4 +1,4 @@
-"""The plot `placement`: which task is on which node, which wait for one, and what has failed."""
+"""The plot `placement`: which task is on which node, which tasks wait, and what has failed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from labkit.swarm.model import Snapshot
 from labkit.swarm.reasons import label_of_update
 from labkit.util.text import counted
 
-_MARGIN, _GAP, _PAD = 16.0, 10.0, 9.0  # points, as all lengths here
+_MARGIN, _GAP, _PAD = 16.0, 10.0, 9.0  # points, like all lengths here
 _WIDTH = 660.0
 _NARROWEST, _WIDEST = 136.0, 240.0
 _TITLE, _ENTRY, _HEAD, _STEP, _TILE, _FAILURE = 42.0, 40.0, 68.0, 29.0, 24.0, 32.0  # heights
 _ENTRY_WIDTH = 150.0
-_GROUP, _NOBODY = 26.0, 4.0  # heights: of a group's name, and of the line that says that no task waits
-_ROWS_AT_ONCE = 4  # columns grow by so many tiles: a live picture must not jump with each task
+_GROUP, _NOBODY = 26.0, 4.0  # heights of a group's name, and of the line saying that no task waits
+_ROWS_AT_ONCE = 4  # columns grow by this many tiles, so that a live picture doesn't jump with each task
 _MOST_ENTRY_ROWS, _MOST_FAILURES, _MOST_WAITING, _MOST_LABELS = 3, 3, 4, 3
 
 
@@ -32,13 +32,13 @@ def placement(
     width: float = _WIDTH,
     steady: bool = False,
 ) -> Picture:
-    """Nodes as columns, tasks as boxes in their service's colour; below, the tasks that wait for a node.
+    """Nodes as columns, tasks as boxes in their service's color; below, the tasks that wait for a node.
 
-    A box that is not filled tells the state of a task that does not just run. While a service runs several
-    images, boxes tell theirs, the one that is asked for on a plate. `width` in points is that of all columns
-    together, as long as none gets too narrow or too wide by it. `by` is a node label, such as `zone`: nodes
-    with the same value of it stand together in a frame. `steady` keeps room for tasks that wait, so that a
-    live picture doesn't jump when one does.
+    A box without a fill shows the state of a task that isn't simply running. While a service runs several
+    images, its boxes show them, and the image that the service specifies is on a plate. `width` (in points)
+    is the total width of the columns, unless they would get too narrow or too wide. `by` is a node label,
+    such as `zone`: nodes with the same value are drawn together in a frame. `steady` reserves space for tasks
+    that wait, so that a live picture doesn't jump when one does.
     """
     plan, groups = grouped(arrange(snapshot), snapshot, by)
     layout = _Layout.of(plan, width, above=_GROUP if groups else 0.0, steady=steady)
@@ -71,14 +71,14 @@ def placement(
 
 
 def describe_placement(snapshot: Snapshot, *, by: str = "") -> str:
-    """What `placement` shows, in words; the first sentence tells whether all tasks run."""
+    """What `placement` shows, in words; the first sentence says whether all tasks are running."""
     plan, groups = grouped(arrange(snapshot), snapshot, by)
     return "\n".join([narrate(snapshot.quorum, plan), *map(describe_group, groups)])
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where the parts are: `board` is the top of the columns, `tray` that of the tasks that wait."""
+    """Where the parts are: `board` is the top of the columns, `tray` the top of the waiting tasks."""
 
     columns: int
     column: float
@@ -167,7 +167,7 @@ def _draw_groups(picture: Picture, layout: _Layout, groups: Sequence[Group]) -> 
 
 
 def _draw_panels(picture: Picture, layout: _Layout, plan: Arrangement) -> None:
-    """The grounds of the columns with their nodes' colors; without a fill for a node that takes no part."""
+    """The columns' backgrounds with their nodes' colors; not filled for a node that doesn't take part."""
     theme, height = picture.theme, layout.tray - _GAP - layout.board
     panels = [
         (_away(column), (layout.left(place), layout.board, layout.column, height))
@@ -182,9 +182,9 @@ def _draw_panels(picture: Picture, layout: _Layout, plan: Arrangement) -> None:
 
 
 def _draw_head(picture: Picture, left: float, layout: _Layout, column: Column) -> None:
-    """Name, role and status at the left; at the right what the engine, the Raft and the operator say.
+    """Name, role, and status on the left; on the right, the state of the engine, of Raft, and availability.
 
-    Beside the name stands the engine's version, unless something is wrong with the node.
+    Next to the name is the engine's version, unless something is wrong with the node.
     """
     theme, top = picture.theme, layout.board
     status, colour = _status(column, theme)
@@ -208,7 +208,7 @@ def _draw_head(picture: Picture, left: float, layout: _Layout, column: Column) -
     for down, words, ink, size, bold, right, tone in rows:
         room = layout.tile - (width_of(right, 11) + 8 if right else 0)
         if size == 11 and width_of(words, size) > room:
-            words, ink, right = right, tone, ""  # what is at the right tells more
+            words, ink, right = right, tone, ""  # the text on the right says more
         picture.write(
             left + _PAD, top + down, fit(words, room, size, bold=bold), size=size, colour=ink, bold=bold
         )
@@ -216,7 +216,7 @@ def _draw_head(picture: Picture, left: float, layout: _Layout, column: Column) -
 
 
 def _version(column: Column, room: float) -> str:
-    """The version of a node's engine as far as there's room for it beside the node's name."""
+    """The version of a node's engine, if there's room for it next to the node's name."""
     left = room - width_of(column.name, 13, bold=True) - 8
     longer = f"Docker {column.docker}"
     for words in (longer, column.docker) if column.docker else ():

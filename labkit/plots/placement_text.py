@@ -1,17 +1,17 @@
-"""The picture of placement in words."""
+"""The placement picture in words."""
 
 from labkit.plots.arrangement import Arrangement, Column, Entry
 from labkit.swarm.reasons import label_of_update
 from labkit.util.text import counted, listed
 
 NOTES = {
-    None: "Each engine is on its own until one of them makes a swarm: docker swarm init.",
-    False: "Nobody can tell where the tasks are. Those on nodes that are on keep running.",
+    None: "Each engine is on its own until one of them creates a swarm: docker swarm init.",
+    False: "No manager can list the tasks now. Those on running nodes keep running.",
 }
 
 
 def title(quorum: bool | None, plan: Arrangement) -> str:
-    """How many of the tasks run, or why there is nothing to tell."""
+    """How many of the tasks are running, or why there is nothing to say."""
     if quorum is None:
         return "There is no swarm yet"
     if not quorum:
@@ -29,19 +29,19 @@ def _stopping(plan: Arrangement) -> str:
 
 
 def _headline(plan: Arrangement) -> str:
-    """How many of the tasks run."""
+    """How many of the tasks are running."""
     wanted = sum(entry.wanted for entry in plan.services)
     running = sum(min(entry.running, entry.wanted) for entry in plan.services)  # an update may run more
     nodes = counted(sum(any(not tile.state for tile in column.tiles) for column in plan.columns), "node")
     if not wanted:
-        return "No service wants a task"
+        return "No tasks are supposed to run"
     if running < wanted:
         return f"{running} of {counted(wanted, 'task')} {'runs' if wanted == 1 else 'run'} on {nodes}"
-    return f"{f'All {wanted} tasks run' if wanted > 1 else 'The one task runs'} on {nodes}"
+    return f"{f'All {wanted} tasks run' if wanted > 1 else 'The only task runs'} on {nodes}"
 
 
 def narrate(quorum: bool | None, plan: Arrangement) -> str:
-    """All of it, a line for each node and service; the first sentence tells whether all tasks run."""
+    """The whole picture, one line per node and service; the first sentence says whether all tasks run."""
     waiting = sum(len(row.labels) for row in plan.waiting)
     failed = sum(failures.count for column in plan.columns for failures in column.failures)
     down = [column.name for column in plan.columns if column.status == "down"]
@@ -77,7 +77,7 @@ def _of_column(column: Column) -> str:
 
 
 def _of_engines(plan: Arrangement) -> str:
-    """Which version of Docker runs where; of one version on all nodes there's nothing to tell."""
+    """Which version of Docker runs where; empty if all nodes have the same version."""
     nodes: dict[str, list[str]] = {}
     for column in plan.columns:
         if column.docker:

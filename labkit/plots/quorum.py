@@ -1,4 +1,4 @@
-"""The managers as voters: who takes part, how many must agree, what a loss would mean."""
+"""The managers as voters: which take part, how many must agree, and what a loss would mean."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from labkit.util.text import counted, listed, natural
 
 @dataclass(frozen=True)
 class Member:
-    """A manager; `part` is leader, reachable, unreachable, joining, or empty while nobody can tell."""
+    """A manager; `part` is leader, reachable, unreachable, joining, or empty if it isn't known."""
 
     name: str
     part: str
@@ -17,13 +17,13 @@ class Member:
 
     @property
     def votes(self) -> bool:
-        """Whether its vote can be had."""
+        """Whether it can vote."""
         return self.part in ("leader", "reachable") or (not self.part and not self.condition)
 
 
 @dataclass(frozen=True)
 class QuorumView:
-    """The managers. Not `sure`: those that are on, and nodes that are off and may be managers."""
+    """The managers. If not `sure`, some are nodes that are off and may or may not be managers."""
 
     members: tuple[Member, ...]
     quorum: bool | None
@@ -31,12 +31,12 @@ class QuorumView:
 
     @property
     def voters(self) -> int:
-        """Those that have a vote, there or not: one that just joins has none."""
+        """How many have a vote, whether present or not; a joining manager has none yet."""
         return sum(member.part != "joining" for member in self.members)
 
     @property
     def present(self) -> int:
-        """How many votes can be had."""
+        """How many can vote now."""
         return sum(member.votes for member in self.members)
 
     @property
@@ -66,14 +66,14 @@ class QuorumView:
 
     @property
     def ballot(self) -> str:
-        """How many votes are there, and how many a majority takes: `Votes: 2 of 3. A majority is 2.`"""
+        """How many votes there are, and how many a majority needs: `Votes: 2 of 3. A majority is 2.`"""
         return f"Votes: {self.present} of {self.voters}. A majority is {self.majority}."
 
     @property
     def meaning(self) -> list[str]:
-        """The rule, and what the present state means, in a sentence or two."""
+        """The rule, and what the current state means, in a sentence or two."""
         if self.quorum is None:
-            return ["The first engine that makes a swarm is its first manager: docker swarm init."]
+            return ["The first engine that creates a swarm is its first manager: docker swarm init."]
         if not self.quorum:
             return self._without_quorum()
         even = self.voters % 2 == 0
@@ -98,7 +98,7 @@ class QuorumView:
         said = [*rule, self._consequence]
         missing = self.majority - self.present
         if missing <= 0:
-            return [*said, "Enough managers are on: they choose a leader, or cannot reach each other."]
+            return [*said, "Enough managers are on: they are electing a leader, or cannot reach each other."]
         away = [member for member in self.members if member.condition]
         names = listed([f"{member.name} ({member.condition})" for member in away])
         if self.sure:
@@ -113,7 +113,7 @@ class QuorumView:
 
     @property
     def description(self) -> str:
-        """All of it in words."""
+        """The whole picture in words."""
         told = [
             f"{member.name}: {', '.join(filter(None, [member.part, member.condition])) or 'on'}."
             for member in self.members
@@ -127,7 +127,7 @@ class QuorumView:
 
 
 def quorum_view(snapshot: Snapshot, before: Snapshot | None = None) -> QuorumView:
-    """The managers of a snapshot; without a quorum as `before` knew them, else by what the engines say."""
+    """The managers of a snapshot; without a quorum, those in `before`, or what the engines report."""
     known = snapshot if snapshot.quorum else before
     engines = snapshot.engines
     if known is not None and known.quorum:

@@ -33,7 +33,7 @@ class _Log:
 
 @dataclass(frozen=True)
 class _Case:
-    """A situation: its logs, and what becomes of the newest entry."""
+    """A situation: its logs, and what happens to the newest entry."""
 
     title: str
     logs: tuple[_Log, ...]
@@ -60,9 +60,9 @@ def _example(away: int) -> _Case:
 
 
 def raft_log(snapshot: Snapshot | None = None, *, theme: Theme = LIGHT) -> Picture:
-    """Draw three managers' logs with all of them there, with one away, and with two away.
+    """Draw three managers' logs with all of them present, with one away, and with two away.
 
-    With a snapshot, draw its managers and who of them can be reached in front of these examples.
+    With a snapshot, first draw its managers, and which of them can be reached.
     """
     view = quorum_view(snapshot) if snapshot else None
     cases = [*([_now(view)] if view and view.members else []), *(_example(away) for away in range(3))]
@@ -80,7 +80,7 @@ def raft_log(snapshot: Snapshot | None = None, *, theme: Theme = LIGHT) -> Pictu
 
 
 def _now(view: QuorumView) -> _Case:
-    """The managers of a snapshot; nobody can look into their logs, so only votes are told."""
+    """The managers of a snapshot; their logs aren't visible, so this only shows votes."""
     logs = tuple(
         _Log(
             member.name,
@@ -121,7 +121,7 @@ def _draw_case(picture: Picture, case: _Case, top: float, height: float) -> None
 
 
 def _draw_log(picture: Picture, log: _Log, y: float, committed: bool) -> None:
-    """The entries as numbered cells, the newest one with a word about it."""
+    """The entries as numbered cells; the newest one also shows its state."""
     theme, left = picture.theme, MARGIN + _NAME
     cells = [(left + place * (_CELL + 4), y, _CELL, 21.0) for place in range(_OLD)]
     picture.boxes(cells, fill=theme.paper, edge=theme.line, width=1.2, radius=3)

@@ -1,4 +1,4 @@
-"""The rows of a timeline: a slot of a service each, with the tasks that have filled it, one after another."""
+"""The rows of a timeline: one per slot of a service, with its successive tasks."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,22 +9,22 @@ from labkit.util.text import natural
 
 @dataclass(frozen=True)
 class Row:
-    """A slot (in global mode a node), with the tasks that filled it in lanes: in one, bars never overlap."""
+    """A slot (in global mode, a node) with its tasks in lanes, in which bars never overlap."""
 
     label: str
     lanes: tuple[tuple[TaskHistory, ...], ...]
 
     @property
     def eventful(self) -> bool:
-        """Whether more happened than one task that ran throughout."""
+        """Whether anything happened, apart from one task that ran the whole time."""
         found = [history for lane in self.lanes for history in lane]
         return len(found) > 1 or bool(found[0].ending) or len(found[0].phases) > 1
 
 
 def choose_rows(task_histories: Iterable[TaskHistory], most: int, slack: float) -> tuple[list[Row], int]:
-    """At most so many rows, or where there are more only those in which something happened; and how many not.
+    """At most `most` rows, preferring those in which something happened; and how many rows are left out.
 
-    A task that starts up to `slack` seconds before the end of the one before shares its lane.
+    A task that starts at most `slack` seconds before the previous one ends shares its lane.
     """
     slots: dict[tuple[str, str], list[TaskHistory]] = {}
     for history in task_histories:
@@ -39,7 +39,7 @@ def choose_rows(task_histories: Iterable[TaskHistory], most: int, slack: float) 
 
 
 def bars(history: TaskHistory) -> list[Phase]:
-    """The phases that take a lane's full height: those before are lines, and may lie behind another bar."""
+    """The phases that are drawn as bars. The earlier ones are lines, which may be behind another bar."""
     return [phase for phase in history.phases if phase.kind not in ("waiting", "preparing")]
 
 

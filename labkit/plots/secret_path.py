@@ -35,7 +35,7 @@ _PANEL = 30.0
 
 
 def secret_path(*, theme: Theme = LIGHT) -> Picture:
-    """Draw the way of a secret from the command line to the file in the container, and where it ends."""
+    """Draw the path of a secret from the command line to the file in the container, and where it ends."""
     room = INNER - 24
     first = 44.0
     second = first + _PANEL + row_height(_MANAGER, room) + 12 + 18

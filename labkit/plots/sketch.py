@@ -10,12 +10,12 @@ WIDTH, MARGIN = 780.0, 16.0  # points
 INNER = WIDTH - 2 * MARGIN
 SIZE, LINE = 10.5, 14.5  # of running text
 _PAD, _GAP, _HEAD = 9.0, 20.0, 20.0
-_MOST = 12  # lines in a card: none of these texts has so many
+_MOST = 12  # lines in a card; no text here has that many
 
 
 @dataclass(frozen=True)
 class Card:
-    """A box of a drawing. `who` stands below the title, and `badge` beside it."""
+    """A box in a drawing. `who` is shown below the title, and `badge` next to it."""
 
     title: str
     text: str
@@ -43,7 +43,7 @@ def draw_text(
 
 
 def card_height(card: Card, width: float) -> float:
-    """The height of a card with room for all that it says."""
+    """The height of a card that has room for all its text."""
     who = LINE if card.who else 0.0
     return _HEAD + who + text_height(card.text, width - 2 * _PAD) + 10
 
@@ -51,7 +51,7 @@ def card_height(card: Card, width: float) -> float:
 def draw_card(
     picture: Picture, card: Card, box: Box, *, colour: str | None = None, dashed: bool = False
 ) -> None:
-    """Draw a card; `colour` is that of its edge and badge."""
+    """Draw a card; `colour` is the color of its edge and badge."""
     theme, (left, top, width, _) = picture.theme, box
     picture.boxes([box], fill=theme.paper, edge=colour or theme.line, width=1.3, radius=6, dashed=dashed)
     picture.write(left + _PAD, top + 17, card.title, size=11.5, bold=True)
@@ -67,7 +67,7 @@ def draw_card(
 
 
 def row_height(cards: Sequence[Card], width: float = INNER) -> float:
-    """The height of a row of cards, which is that of the tallest."""
+    """The height of a row of cards, which is that of the tallest card."""
     each = _each(cards, width)
     return max(card_height(card, each) for card in cards)
 
@@ -95,7 +95,7 @@ def draw_row(
 
 
 def draw_panel(picture: Picture, box: Box, title: str, *, note: str = "") -> None:
-    """Draw the ground of a group with its title, and a note at the right."""
+    """Draw the background of a group with its title, and a note on the right."""
     theme, (left, top, width, _) = picture.theme, box
     picture.boxes([box], fill=theme.panel, edge=theme.panel, radius=8)
     picture.write(left + 12, top + 20, title, size=12, bold=True)
@@ -124,7 +124,7 @@ def draw_arrow(
 
 
 def draw_brace(picture: Picture, left: float, right: float, y: float, words: str, colour: str) -> None:
-    """Draw a bracket below things, with words in its middle below it; they stay within the picture."""
+    """Draw a brace, and words centered below it that stay within the picture."""
     picture.line([(left, y - 5), (left, y)], colour=colour, width=1.4)
     picture.line([(left, y), (right, y)], colour=colour, width=1.4)
     picture.line([(right, y - 5), (right, y)], colour=colour, width=1.4)
@@ -134,7 +134,7 @@ def draw_brace(picture: Picture, left: float, right: float, y: float, words: str
 
 
 def _lines(words: str, width: float) -> list[str]:
-    """The lines, a little shorter than there is room: on a screen, letters are rounded to whole dots."""
+    """The lines, slightly shorter than the space, because screens round letters to whole pixels."""
     return wrap(words, width * 0.96, SIZE, lines=_MOST)
 
 

@@ -1,4 +1,4 @@
-"""The concept drawing `task_states`: the states that a task goes through, and who acts in each."""
+"""The concept drawing `task_states`: the states that a task goes through, and what acts in each."""
 
 from collections import Counter
 from dataclasses import replace
@@ -20,7 +20,7 @@ from labkit.plots.theme import LIGHT, Theme
 from labkit.swarm.model import Snapshot
 from labkit.util.text import counted, listed
 
-# The order is that of the numbers in SwarmKit's api/types.proto: a task's number only ever grows.
+# In the order of the numbers in SwarmKit's api/types.proto: a task's number only ever grows.
 _MANAGER = (
     Card("NEW", "The task has just been created from the service's specification.", "orchestrator"),
     Card("PENDING", "It has its network addresses, and waits until a node fits.", "allocator, scheduler"),
@@ -53,7 +53,7 @@ _PANEL = 30.0  # the head of a panel
 
 
 def task_states(snapshot: Snapshot | None = None, service: str = "", *, theme: Theme = LIGHT) -> Picture:
-    """Draw the states of a task's life, and who acts in each.
+    """Draw the states of a task's life, and what acts in each.
 
     With a snapshot, count the tasks that are in each state now: those of `service`, or of all services.
     """

@@ -1,4 +1,4 @@
-"""Colours: of the page in its two themes, of services and of nodes."""
+"""The colors of the page in its two themes, of services, and of nodes."""
 
 import re
 import zlib
@@ -11,10 +11,11 @@ from labkit.util.text import natural
 
 @dataclass(frozen=True)
 class Theme:
-    """The colours of a picture, each a hex code that stands for nothing else in it.
+    """The colors of a picture, each a hex code that means nothing else in it.
 
-    `paper` is behind everything, `panel` behind a group; `ink` and `muted` are for words, `line` for edges;
-    `good`, `warn` and `bad` for words and marks. All words are readable on both grounds (WCAG AA, 4.5 : 1).
+    `paper` is behind everything, and `panel` behind a group. `ink` and `muted` are for text, `line` for
+    edges, and `good`, `warn`, and `bad` for text and marks. All text is readable on both backgrounds (WCAG
+    AA, 4.5:1).
     """
 
     name: str
@@ -28,7 +29,7 @@ class Theme:
     bad: str
 
     def colours(self) -> dict[str, str]:
-        """The colours by their names."""
+        """The colors by name."""
         return {name: value for name, value in vars(self).items() if name != "name"}
 
 
@@ -58,15 +59,15 @@ DARK = Theme(
 
 @dataclass(frozen=True)
 class Paint:
-    """A colour for a surface, and the one for words on it. The same in both themes."""
+    """A color for a surface, and one for the text on it. They are the same in both themes."""
 
     fill: str
     text: str
 
 
 _DARK_TEXT, _LIGHT_TEXT = "#101214", "#ffffff"
-# Okabe and Ito, "Color Universal Design" (2008): distinguishable with any kind of colour vision. Their black
-# would be lost on a dark page: grey stands for it.
+# Okabe and Ito, "Color Universal Design" (2008): distinguishable with any kind of color vision. Their black
+# would disappear on a dark page, so gray replaces it.
 _SERVICES = (
     Paint("#e69f00", _DARK_TEXT),
     Paint("#0072b2", _LIGHT_TEXT),
@@ -77,8 +78,8 @@ _SERVICES = (
     Paint("#f0e442", _DARK_TEXT),
     Paint("#56b4e9", _DARK_TEXT),
 )
-# Nodes are all darker than services: no color of one family can be taken for one of the other, whatever hues
-# an eye can tell apart. The first three, of a lab's usual nodes, differ for all eyes.
+# Nodes are darker than services, so nobody can mistake a color of one family for one of the other, with any
+# kind of color vision. The first three, for a lab's usual nodes, are distinguishable for everyone.
 _NODES = (
     Paint("#7a1f4f", _LIGHT_TEXT),
     Paint("#4338a8", _LIGHT_TEXT),
@@ -93,10 +94,11 @@ _NODES = (
 
 
 def service_paints(names: Iterable[str]) -> dict[str, Paint]:
-    """The services' colours; `names` from the oldest service to the youngest.
+    """The services' colors; `names` go from the oldest service to the newest.
 
-    A name has a colour of its own wherever it appears; when an older service has taken it, the next free one.
-    So a new service changes no colour of another. More than eight share colours: words must tell them apart.
+    A name has the same color everywhere, or the next free one if an older service has taken it. So a new
+    service never changes another one's color. If there are more than eight, they share colors, and text must
+    distinguish them.
     """
     taken: dict[str, int] = {}
     for name in dict.fromkeys(names):
@@ -108,7 +110,7 @@ def service_paints(names: Iterable[str]) -> dict[str, Paint]:
 
 
 def paints_of(snapshot: Snapshot) -> dict[str, Paint]:
-    """The colours of a snapshot's services."""
+    """The colors of a snapshot's services."""
     oldest_first = sorted(snapshot.services, key=lambda service: (service.created, service.name))
     return service_paints(service.name for service in oldest_first)
 
@@ -116,8 +118,8 @@ def paints_of(snapshot: Snapshot) -> dict[str, Paint]:
 def node_paints(names: Iterable[str]) -> dict[str, Paint]:
     """The nodes' colors: a name has the same one in every picture, unless an earlier name has taken it.
 
-    The lab's own names never take each other's up to six workers and three managers. More than nine nodes
-    share colors.
+    The lab's own names, up to six workers and three managers, never conflict. If there are more than nine
+    nodes, they share colors.
     """
     taken: dict[str, int] = {}
     for name in sorted(set(names), key=natural):
@@ -129,7 +131,7 @@ def node_paints(names: Iterable[str]) -> dict[str, Paint]:
 
 
 def _favorite(name: str) -> int:
-    """The color that a node's name asks for: workers from the front, more managers from the end."""
+    """The preferred color of a node's name: workers count from the front, further managers from the end."""
     numbered = re.fullmatch(r"(manager|worker)([1-9]\d*)", name)
     if not numbered:
         return zlib.crc32(name.encode())

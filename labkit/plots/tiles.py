@@ -1,4 +1,4 @@
-"""Tasks as boxes: filled in their service's colour when they just run, else outlined, with their state."""
+"""Tasks as boxes: filled with their service's color if they run, otherwise outlined, with their state."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,13 +7,13 @@ from labkit.plots.lettering import fit, fit_name, width_of
 from labkit.plots.picture import Box, Picture
 from labkit.plots.theme import Paint
 
-_LEAVING = ("stopping", "lost")  # dashed: the swarm no longer counts on them
-_LABEL, _ASIDE, _SIDE = 12.0, 10.5, 8.0  # sizes of words, and the space beside them
-_MOST_ASIDE = 0.54  # of a tile's width, where not all fits
+_LEAVING = ("stopping", "lost")  # dashed, because the swarm no longer counts them
+_LABEL, _ASIDE, _SIDE = 12.0, 10.5, 8.0  # sizes of text, and the space next to it
+_MOST_ASIDE = 0.54  # of a tile's width, if not everything fits
 
 
 def draw_tiles(picture: Picture, tiles: Sequence[tuple[Box, Tile]], paints: Mapping[str, Paint]) -> None:
-    """Draw each tile into its box; a service without a paint is one that was removed."""
+    """Draw each tile in its box; a service without a paint has been removed."""
     theme = picture.theme
     removed = Paint(theme.muted, theme.paper)
     paint = {tile.service: paints.get(tile.service, removed) for _, tile in tiles}
@@ -45,9 +45,9 @@ def draw_tiles(picture: Picture, tiles: Sequence[tuple[Box, Tile]], paints: Mapp
 
 
 def _aside(box: Box, tile: Tile) -> tuple[str, Box]:
-    """What stands at the right of a tile, and the plate that it stands on."""
+    """The text on the right of a tile, and the plate behind it."""
     left, top, width, height = box
-    image = tile.image.rpartition("/")[2]  # what tells images of one service apart
+    image = tile.image.rpartition("/")[2]  # the part in which a service's images differ
     both = " · ".join(filter(None, [image, tile.state]))
     roomy = width_of(both, _ASIDE) + width_of(tile.label, _LABEL) + 4 * _SIDE <= width
     words = both if roomy else tile.state or image

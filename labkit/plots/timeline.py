@@ -24,7 +24,7 @@ from labkit.util.text import counted, natural
 __all__ = ["describe_timeline", "timeline"]
 
 _WIDTH, _LEFT, _RIGHT = 780.0, 136.0, 700.0  # points; the time axis goes from left to right
-_HEAD, _STRIP = 20.0, 30.0  # of a service's running count: the line of words, and the curve
+_HEAD, _STRIP = 20.0, 30.0  # of a service's running count: the line of text, and the curve
 _ROWS, _CAUSES, _STRIPS = 30, 12, 6  # more would not be readable
 _BADGE = 16.0
 _LEGEND = 400.0  # points for the nodes' names
@@ -34,7 +34,7 @@ _LEGENDS = {"stopping": "stopping: not counted"}
 
 @dataclass(frozen=True)
 class _Drawing:
-    """What every part of the picture needs to know."""
+    """What every part of the picture needs."""
 
     picture: Picture
     theme: Theme
@@ -43,17 +43,17 @@ class _Drawing:
     services: dict[str, Paint]
 
     def x(self, moment: float) -> float:
-        """From a moment to points."""
+        """Convert a moment to points."""
         length = max(self.recording.end - self.recording.start, 0.1)
         return _LEFT + (_RIGHT - _LEFT) * min(max((moment - self.recording.start) / length, 0), 1)
 
 
 def timeline(recording: Recording, *, theme: Theme = LIGHT) -> Picture:
-    """Draw a recording as a Gantt chart: a row for each slot, its tasks' bars in their nodes' colours.
+    """Draw a recording as a Gantt chart: a row for each slot, with its tasks as bars in their nodes' colors.
 
-    Above it how many tasks of each service serve against how many are desired, with outages in seconds. A
-    task that is shutting down doesn't count: it gets no new requests. Numbered lines stand for what caused
-    them, with a key. Beyond 30 slots, those in which something happened.
+    Above it, show how many tasks of each service serve and how many are desired, with outages in seconds. A
+    task that is shutting down doesn't count, because it gets no new requests. Numbered lines mark the causes,
+    which are listed below. If there are more than 30 slots, draw those in which something happened.
     """
     histories = task_histories(recording)
     if not histories:
@@ -104,7 +104,7 @@ def timeline(recording: Recording, *, theme: Theme = LIGHT) -> Picture:
 
 
 def _choose_services(steps: dict[str, list[Count]]) -> tuple[dict[str, list[Count]], int]:
-    """The counts to draw, those that changed first, and how many others there are."""
+    """The counts to draw, preferring those that changed, and how many others there are."""
     chosen = sorted(steps, key=lambda service: len(steps[service]) == 1)[:_STRIPS]
     return {service: steps[service] for service in steps if service in chosen}, len(steps) - len(chosen)
 
@@ -118,7 +118,7 @@ def _draw_title(drawing: _Drawing, histories: Sequence[TaskHistory]) -> None:
     names = sorted({history.task.node for history in histories if history.task.node}, key=natural)
     width = sum(width_of(name, 11) + 34 for name in names)
     if width > _LEGEND:
-        names, width = [], 0  # bars have words too: no legend is better than half of one
+        names, width = [], 0  # bars are labeled too, so no legend is better than half of one
     x = start = _WIDTH - width
     for name in names:
         paint = drawing.nodes.get(name)
@@ -141,7 +141,7 @@ def _draw_axis(drawing: _Drawing, top: float, axis: float) -> None:
         picture.write(
             (left + right) / 2,
             top + _HEAD - 5,
-            fit("nobody could tell", right - left + 60, 10),
+            fit("unknown", right - left + 60, 10),
             size=10,
             colour=theme.bad,
             align="center",
@@ -159,13 +159,13 @@ def _draw_axis(drawing: _Drawing, top: float, axis: float) -> None:
 
 
 def _draw_causes(drawing: _Drawing, shown: Sequence[Cause], top: float, axis: float, key: float) -> None:
-    """A numbered line for each cause, badges side by side where causes are close, and the key below."""
+    """A numbered line for each cause, with badges side by side if causes are close, and the list below."""
     picture, theme = drawing.picture, drawing.theme
     free = _LEFT - _BADGE
     for number, cause in enumerate(shown, 1):
         colour = theme.bad if cause.loss else theme.muted
         x = drawing.x(cause.moment)
-        latest = _RIGHT - (len(shown) - number) * (_BADGE + 2)  # those that follow need room too
+        latest = _RIGHT - (len(shown) - number) * (_BADGE + 2)  # the following ones need room too
         badge = min(max(x, free + _BADGE + 2), latest)
         free = badge
         picture.line(
@@ -194,7 +194,7 @@ def _draw_causes(drawing: _Drawing, shown: Sequence[Cause], top: float, axis: fl
 def _draw_strip(
     drawing: _Drawing, service: str, steps: Sequence[Count], mine: Sequence[Outage], top: float
 ) -> None:
-    """The running count as a curve, the desired one dashed, outages bracketed above."""
+    """The running count as a curve, the desired count as a dashed line, and outages in brackets above."""
     picture, theme = drawing.picture, drawing.theme
     fill = drawing.services[service].fill
     most = max(max(step.running, step.desired) for step in steps) or 1
@@ -275,7 +275,7 @@ def _draw_row(drawing: _Drawing, row: Row, top: float, lane: float, versions: Ma
 
 
 def _draw_legend(drawing: _Drawing, histories: Sequence[TaskHistory], y: float) -> None:
-    """The forms of the phases that occur, without a node's colour: a form means the same on every node."""
+    """The shapes of the phases that occur, without a node's color: they mean the same on every node."""
     picture, theme = drawing.picture, drawing.theme
     occur = {phase.kind for history in histories for phase in history.phases} | {
         history.ending for history in histories

@@ -1,4 +1,4 @@
-"""A recording in words: what fell short, how far and how long, what caused it, and where tasks went."""
+"""A recording in words: outages with their extent, duration, and causes, and where tasks moved."""
 
 import math
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from labkit.observe.recovery import Cause, Outage, causes, outages
 from labkit.observe.task_history import TaskHistory, blind, counts, task_histories
 from labkit.util.text import counted
 
-_MANY = 12  # more causes or moves than this are counted, not told
+_MANY = 12  # more causes or moves than this are only counted
 
 
 def describe_timeline(recording: Recording) -> str:
-    """What happened in the recording, the conclusion first, a line for each thing."""
+    """What happened in the recording: the conclusion first, then one line for each event."""
     if not task_histories(recording):
         return describe_nothing(recording)
     told = [_headline(recording), *_describe_counts(recording)]
@@ -20,7 +20,7 @@ def describe_timeline(recording: Recording) -> str:
     told += [_outage_sentence(outage) for outage in outages(recording)[:_MANY] if outage != worst]
     for start, end in blind(recording):
         first, last = start - recording.start, end - recording.start
-        told.append(f"From {first:.1f} s to {last:.1f} s nobody could tell what ran.")
+        told.append(f"From {first:.1f} s to {last:.1f} s, no manager knew what was running.")
     for lines, noun in (
         (list(_describe_causes(recording)), "event"),
         (list(_describe_moves(recording)), "move"),
@@ -37,7 +37,7 @@ def describe_nothing(recording: Recording) -> str:
         return "The recording is empty: nothing happened yet."
     snapshot = recording.frames[-1].snapshot
     if snapshot.quorum is False:
-        return "The managers have no quorum: nobody can tell which tasks ran."
+        return "The managers have no quorum, so it is unknown which tasks ran."
     return "No task ran during the recording." if snapshot.quorum else "There is no swarm: no tasks to show."
 
 
@@ -64,12 +64,12 @@ def title_of(recording: Recording) -> str:
         if first.running != last.running:
             return f"{service} went from {first.running} to {counted(last.running, 'running task')}"
     if any(history.ending for history in task_histories(recording)):
-        return "Tasks were replaced, never fewer served than desired"
-    return "Nothing changed: every task went on as it was"
+        return "Tasks were replaced without an outage"
+    return "Nothing changed: every task kept running"
 
 
 def describe_cause(cause: Cause) -> str:
-    """The cause, and how often it came."""
+    """The cause, and how often it occurred."""
     return f"{cause.text} ({cause.times} times)" if cause.times > 1 else cause.text
 
 
@@ -79,7 +79,7 @@ def _headline(recording: Recording) -> str:
 
 
 def _worst(recording: Recording) -> Outage | None:
-    """The outage to tell first: of the losses the one that took longest, else the deepest."""
+    """The most important outage: the longest one after a loss, otherwise the deepest one."""
     found = outages(recording)
     losses = [outage for outage in found if outage.loss]
     if losses:
@@ -116,7 +116,7 @@ def _describe_causes(recording: Recording) -> Iterator[str]:
 
 
 def _describe_moves(recording: Recording) -> Iterator[str]:
-    """Where each slot's next task went; in global mode a task stays on its node."""
+    """Where each slot's next task went; in global mode, a task stays on its node."""
     last: dict[str, TaskHistory] = {}
     for history in task_histories(recording):
         before = last.get(history.task.name)

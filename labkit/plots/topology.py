@@ -1,4 +1,4 @@
-"""The topology: services on the networks that join them; nodes below, with their ports to the outside."""
+"""The topology: services on the networks that connect them, and nodes with their published ports below."""
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from labkit.util.text import counted, natural
 
 __all__ = ["describe_topology", "topology"]
 
-_WIDTH, _MARGIN, _LEFT = 780.0, 16.0, 148.0  # points; networks' names stand between the margin and `left`
+_WIDTH, _MARGIN, _LEFT = 780.0, 16.0, 148.0  # points; networks' names are between the margin and `left`
 _FEWEST, _MOST = 4, 6  # services or nodes side by side
 _NARROWEST, _GAP = 148.0, 12.0
 _BAR, _BAND_GAP = 38.0, 18.0
@@ -21,14 +21,14 @@ _SERVICES, _NODES, _LINES = 20, 12, 5  # more would not be readable
 
 @dataclass(frozen=True)
 class _Grid:
-    """How many services or nodes stand side by side, and how wide a column is."""
+    """How many services or nodes are side by side, and how wide a column is."""
 
     columns: int
     column: float
 
     @classmethod
     def of(cls, services: int) -> "_Grid":
-        """Room for up to six services in a row: then each network is one bar."""
+        """Put up to six services in a row, so that each network is one bar."""
         columns = min(max(services, _FEWEST), _MOST)
         return cls(columns, max((_WIDTH - _MARGIN - _LEFT) / columns, _NARROWEST))
 
@@ -45,10 +45,10 @@ class _Grid:
 
 
 def topology(snapshot: Snapshot, *, theme: Theme = LIGHT) -> Picture:
-    """Draw services as cards that hang on bars, the networks; where they meet stands the virtual address.
+    """Draw services as cards attached to bars, the networks; where they meet is the virtual IP address.
 
-    Below are the nodes with what runs on them, and the published ports: those of every node (the routing
-    mesh), and those of single nodes (mode host). The oldest 20 services and the first 12 nodes are drawn.
+    Below are the nodes with what they run, and the published ports: those of every node (the routing mesh),
+    and those of single nodes (host mode). The first 20 services and the first 12 nodes are drawn.
     """
     description = describe_topology(snapshot)
     services = sorted(snapshot.services, key=lambda service: natural(service.name))
@@ -100,7 +100,7 @@ def topology(snapshot: Snapshot, *, theme: Theme = LIGHT) -> Picture:
 
 
 def _networks_of(snapshot: Snapshot, band: Sequence[Service], *, last: bool) -> list[Network]:
-    """The networks that these services hang on, ingress at the bottom; with the last also those of nobody."""
+    """The networks of these services, ingress at the bottom; with the last band, also unused networks."""
     used = {name for service in band for name in attached(service)}
     unused = {network.name for network in snapshot.networks}
     unused -= {name for service in snapshot.services for name in attached(service)}
@@ -132,10 +132,10 @@ def _draw_band(
     top: float,
     drawn: Set[str],
 ) -> None:
-    """A row of services and below it their networks; `drawn` are those that have a bar further up."""
+    """A row of services with their networks below; `drawn` are networks that already have a bar above."""
     theme, card = picture.theme, _card_height(band)
     first = top + card + 10
-    for place, service in enumerate(band):  # the lines first: they pass below bars of other networks
+    for place, service in enumerate(band):  # lines first, so that they are behind the bars of other networks
         x = grid.left(place) + grid.card / 2
         hangs = [row for row, network in enumerate(bars) if network.name in attached(service)]
         if hangs:
@@ -163,7 +163,7 @@ def _draw_network(
     *,
     again: bool,
 ) -> None:
-    """A network's bar with the services' addresses; dashed where it is the same network `again`."""
+    """A network's bar with the services' addresses; dashed if it is the same network `again`."""
     theme, height = picture.theme, _BAR - 10
     picture.boxes(
         [(_LEFT - 4, top, grid.width - _MARGIN - _LEFT + 4, height)],
@@ -244,7 +244,7 @@ def _draw_node(picture: Picture, node: Node, lines: Sequence[str], paint: Paint,
 
 
 def _node_lines(snapshot: Snapshot, node: Node) -> list[str]:
-    """What runs on a node, and its own ports; at most as many lines as there is room for."""
+    """What runs on a node, and its own ports, in as many lines as there is room for."""
     if node.status == "down":
         return []
     lines = []
@@ -258,6 +258,6 @@ def _node_lines(snapshot: Snapshot, node: Node) -> list[str]:
 
 
 def _port(port: Port) -> str:
-    """`8080 → 80`, with the protocol where it is not TCP."""
+    """`8080 → 80`, with the protocol if it isn't TCP."""
     protocol = "" if port.protocol == "tcp" else f"/{port.protocol}"
     return f"{port.published or 'random'}{protocol} → {port.target}"

@@ -1,20 +1,20 @@
-"""The topology in words: which services can talk to each other, and how the outside reaches them."""
+"""The topology in words: which services can reach each other, and how to reach them from outside."""
 
 from collections.abc import Iterator
 
 from labkit.swarm.model import Service, Snapshot
 from labkit.util.text import counted, listed, natural
 
-_MANY = 20  # services; more are counted, not told
+_MANY = 20  # services; more are only counted
 
 
 def attached(service: Service) -> list[str]:
-    """The names of the networks that a service is on; ingress only shows by the address there."""
+    """The names of a service's networks; ingress is only known from the service's address there."""
     return list(dict.fromkeys([*service.networks, *service.vips]))
 
 
 def describe_mode(service: Service) -> str:
-    """How many tasks a service asks for."""
+    """How many tasks a service should have."""
     return "one per node" if service.replicas is None else counted(service.replicas, "replica")
 
 
@@ -35,9 +35,9 @@ def title_of(snapshot: Snapshot) -> str:
 
 
 def describe_topology(snapshot: Snapshot) -> str:
-    """Networks, services and ports in words, the conclusion first, a line for each thing."""
+    """Networks, services, and ports in words: the conclusion first, then one line for each."""
     if not snapshot.quorum:
-        after = "Nobody can tell what they look after." if snapshot.quorum is False else ""
+        after = "So they cannot list services and networks." if snapshot.quorum is False else ""
         return f"{title_of(snapshot)}. {after}".strip()
     lines = [
         f"{title_of(snapshot)}.",

@@ -56,7 +56,7 @@ _BOX, _BLOCK = 46.0, 116.0  # heights: of a header, and of a packet with its tit
 def vxlan_packet(encrypted: bool | None = None, *, theme: Theme = LIGHT) -> Picture:
     """Draw a packet from a task to a task on another node, and what an eavesdropper between them sees.
 
-    With None, both the plain and the encrypted packet; with a bool, only the one. Sizes are for IPv4.
+    With None, draw both the plain and the encrypted packet; with a bool, only one. Sizes are for IPv4.
     """
     shown = [
         part

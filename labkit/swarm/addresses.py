@@ -1,9 +1,9 @@
-"""Which addresses of an overlay network are taken, and by what. Pure.
+"""Which addresses of an overlay network are in use, and by what. Pure.
 
 Swarm gives one address to each task on a network, one to each service there as its virtual IP, and one to
-each node with a task there, for its load balancer; on the ingress network every node has one (swarmkit:
-manager/allocator/network.go, getNodeNetworks). A task gets its address when it leaves the state `new`, which
-is before it has a node.
+each node with a task there, for its load balancer. On the ingress network, every node has one (swarmkit:
+manager/allocator/network.go, getNodeNetworks). A task gets its address when it leaves the state `new`, before
+it is assigned to a node.
 """
 
 import ipaddress
@@ -14,7 +14,7 @@ from labkit.swarm.model import Network, Service, Snapshot
 from labkit.util.text import counted, listed
 
 _SLASH_24 = 253  # what a network that is created without --subnet has for tasks, services, and nodes
-# Otherwise Swarm waits a minute for each task that never got an address, before it starts its replacement
+# Otherwise Swarm waits a minute for each task that never got an address before it starts the replacement
 # (swarmkit: manager/orchestrator/restart/restart.go, defaultOldTaskTimeout).
 _START_FIRST = "--update-order start-first "
 _NEW_INGRESS = (
@@ -25,9 +25,9 @@ _NEW_INGRESS = (
 
 @dataclass(frozen=True)
 class Usage:
-    """Who has addresses of a network: tasks by their service, services with a virtual IP, nodes.
+    """What uses a network's addresses: tasks by service, services with a virtual IP, and nodes.
 
-    `wanted` is how many tasks each service is to have there. Containers that joined with `docker run` have
+    `wanted` is how many tasks each service should have there. Containers that joined with `docker run` have
     addresses too, but a snapshot doesn't list them.
     """
 
@@ -39,23 +39,23 @@ class Usage:
 
     @property
     def used(self) -> int:
-        """How many addresses services, their tasks, and nodes have."""
+        """How many addresses services, their tasks, and nodes use."""
         return sum(self.tasks.values()) + len(self.virtual) + len(self.nodes)
 
     @property
     def needed(self) -> int:
-        """How many it takes until every task that is wanted runs on the nodes that have tasks now."""
+        """How many are needed to run every desired task on the nodes that have tasks now."""
         tasks = sum(max(self.wanted.get(name, 0), number) for name, number in self.tasks.items())
         return tasks + len(self.virtual) + len(self.nodes)
 
     @property
     def too_small(self) -> bool:
-        """Whether not everything that is wanted can have an address."""
+        """Whether there are too few addresses for everything that should run."""
         return 0 < self.network.addresses < self.needed
 
 
 def usage(snapshot: Snapshot, network: Network) -> Usage:
-    """Count who has addresses of a network."""
+    """Count what uses a network's addresses."""
     there = [service for service in snapshot.services if _is_on(service, network)]
     published = {service.name for service in there} if network.ingress else set[str]()
     holders = [
@@ -85,7 +85,7 @@ def usage(snapshot: Snapshot, network: Network) -> Usage:
 
 
 def too_small(snapshot: Snapshot, service: Service) -> list[Usage]:
-    """The networks of a service that can't hold everything that is wanted there."""
+    """The networks of a service that are too small for everything that should run there."""
     mine = (network for network in snapshot.networks if _is_on(service, network))
     return [found for found in (usage(snapshot, network) for network in mine) if found.too_small]
 
@@ -93,8 +93,8 @@ def too_small(snapshot: Snapshot, service: Service) -> list[Usage]:
 def without_subnet(snapshot: Snapshot, service: Service) -> list[Network]:
     """The networks of a service that Swarm couldn't give a subnet.
 
-    `docker network create` succeeds all the same: a manager allocates the subnet afterwards, and only its log
-    tells when that fails (moby: daemon/libnetwork/cnmallocator/networkallocator.go, Allocate).
+    `docker network create` succeeds anyway: a manager allocates the subnet afterwards, and only its log shows
+    if that fails (moby: daemon/libnetwork/cnmallocator/networkallocator.go, Allocate).
     """
     mine = (network for network in snapshot.networks if _is_on(service, network))
     return [network for network in mine if not network.driver and not network.subnets]
@@ -103,16 +103,16 @@ def without_subnet(snapshot: Snapshot, service: Service) -> list[Network]:
 def describe_without_subnet(snapshot: Snapshot, network: Network, service: Service) -> Iterator[str]:
     """Why a network has no subnet, and what to do about a service on it."""
     others = [f"{other.name} {', '.join(other.subnets)}" for other in snapshot.networks if other.subnets]
-    yield "  the one that was asked for overlaps another, or the default address pool is used up"
+    yield "  the requested subnet overlaps another one, or the default address pool is used up"
     yield f"  in use: {'; '.join(others)}"
     yield "  docker network create -d overlay --subnet SUBNET NEW, with one that is free"
     yield f"  {_move(network, service, _START_FIRST)}"
 
 
 def over_nodes(snapshot: Snapshot, service: Service) -> Iterator[str]:
-    """The networks of a service that overlap the network of the nodes themselves, which Swarm allows.
+    """The networks of a service that overlap the nodes' own network, which Swarm doesn't prevent.
 
-    Tasks there take the nodes' addresses for those of their own network (moby issue 24220).
+    Tasks there mistake the nodes' addresses for addresses on their own network (moby issue 24220).
     """
     for network in snapshot.networks:
         pools = [ipaddress.ip_network(subnet, strict=False) for subnet in network.subnets]
@@ -129,7 +129,7 @@ def over_nodes(snapshot: Snapshot, service: Service) -> Iterator[str]:
 
 
 def describe(found: Usage, service: Service) -> Iterator[str]:
-    """How a network is used that is too small, and what to do about one of its services."""
+    """How a network that is too small is used, and what to do for one of its services."""
     network = found.network
     takers = [
         *(f"{counted(number, 'task')} of {name}" for name, number in found.tasks.items() if number),
@@ -137,7 +137,7 @@ def describe(found: Usage, service: Service) -> Iterator[str]:
         f"a load balancer on {listed(found.nodes)}" if found.nodes else "",
     ]
     verb = "is" if found.used == 1 else "are"
-    # When there are too few for the nodes, which of them have one can't be seen.
+    # If there are too few for the nodes, a snapshot doesn't show which ones have one.
     fits = found.used <= network.addresses
     now = f"{found.used} {verb} in use" if fits else f"what is there already needs {found.used}"
     size = f"{network.addresses} address{'' if network.addresses == 1 else 'es'}"
@@ -162,10 +162,10 @@ def _larger(found: Usage, service: Service) -> Iterator[str]:
     room = found.network.addresses - found.needed + found.wanted[service.name]
     can_shrink = service.replicas is not None and room > 0
     fewer = f"run fewer tasks (docker service scale {service.name}={room}) or " if can_shrink else ""
-    if found.needed > _SLASH_24:  # Docker's reference of `docker network create` advises against larger ones
+    if found.needed > _SLASH_24:  # Docker's reference for `docker network create` advises against larger ones
         yield f"  Docker recommends no network larger than a /24: {fewer}spread the services over several"
     else:
-        yield f"  a network keeps its size: {fewer}move {service.name} to a larger one, by default a /24:"
+        yield f"  a network keeps its size: {fewer}move {service.name} to a larger one (a /24 by default):"
     attachable = "--attachable " if found.network.attachable else ""
     yield f"  docker network create -d overlay {attachable}NEW"
     yield f"  {_move(found.network, service, _START_FIRST)}"
@@ -176,7 +176,7 @@ def _move(network: Network, service: Service, options: str = "") -> str:
 
 
 def _is_in(address: str, pool: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
-    """Whether an address is in a pool; one that a node never reported is in none."""
+    """Whether an address is in a pool; an address that a node never reported isn't."""
     return bool(address) and ipaddress.ip_address(address) in pool
 
 

@@ -1,4 +1,4 @@
-"""The next step for what Docker most often answers to a learner."""
+"""The next step for the error messages that learners most often get from Docker."""
 
 import re
 
@@ -53,19 +53,19 @@ _ADVICE = (
     ),
     (
         r"name conflicts with an existing object|with name \S+ already exists",
-        "choose another name, or remove the object that has it",
+        "choose another name, or remove the object with this one",
     ),
     (
         r"network \S+ is in use by task|failed to create service \S+: .*network \S+ not found",
-        "tasks of before are still ending: run the command again",
+        "tasks from before are still shutting down: run the command again",
     ),
     (
         r"(?:node|service|network|secret|config|stack) \S+ not found",
-        "list what there is: the same command with ls",
+        "list what exists: use the same command with ls",
     ),
     (
         r"[Nn]o such (?:image|container|network|volume|node|service)",
-        "list what there is: the same command with ls",
+        "list what exists: use the same command with ls",
     ),
     (
         r"Swarm is encrypted and needs to be unlocked",
@@ -74,7 +74,7 @@ _ADVICE = (
     (r"does not have a leader|quorum", "start managers again until more than half of them run"),
     (
         r"[Nn]o space left on device",
-        "docker system df shows what takes the room; labkit down, then up, gives back all that the lab took",
+        "docker system df shows what uses the space; labkit down, then up, frees all that the lab used",
     ),
     (
         r"port is already allocated|is already in use by service",
@@ -96,7 +96,7 @@ _ADVICE = (
         r"(?:secret|config) \S+ is in use by the following service",
         "give the service another one first: docker service update --help",
     ),
-    (r"update out of sequence", "the swarm changed it in the same moment: run the command again"),
+    (r"update out of sequence", "the swarm changed it at the same moment: run the command again"),
     (
         r"only updates to Labels are allowed",
         "make a new one under another name, and let the service use that",
@@ -112,7 +112,7 @@ _ADVICE = (
     ),
     (r"command not found", "check the spelling; nodes have docker, ip, ss, curl, openssl and ps"),
 )
-OTHERWISE = "read the message above; the command with --help shows how it is meant"
+OTHERWISE = "read the message above; the same command with --help shows how to use it"
 
 
 def for_output(text: str) -> str:

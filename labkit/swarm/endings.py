@@ -11,7 +11,7 @@ _KILLED = 128 + 9
 
 
 def ended(snapshot: Snapshot, service: Service) -> Iterator[str]:
-    """Tasks that ended badly and whose work nobody does now, by reason."""
+    """Tasks that ended badly and have no running replacement, by reason."""
     for reason, tasks in failures(snapshot, service, healed=False).items():
         yield f"{len(tasks)} of its tasks ended: {reason}."
         yield from _next(snapshot, service, reason, tasks)
@@ -20,13 +20,13 @@ def ended(snapshot: Snapshot, service: Service) -> Iterator[str]:
 
 
 def healed(snapshot: Snapshot, service: Service) -> Iterator[str]:
-    """Tasks that ended badly and in whose place others run now, by reason."""
+    """Tasks that ended badly and have a running replacement, by reason."""
     for reason, tasks in failures(snapshot, service, healed=True).items():
-        yield f"Before, {len(tasks)} of its tasks ended: {reason}. Others run in their place now."
+        yield f"Before, {len(tasks)} of its tasks ended: {reason}. Replacements are running now."
 
 
 def failures(snapshot: Snapshot, service: Service, *, healed: bool) -> dict[str, list[Task]]:
-    """The tasks that ended badly by reason: those in whose place another runs, or those where none does."""
+    """The tasks that ended badly, by reason: those with a running replacement, or those without one."""
     mine = [task for task in snapshot.tasks if task.service == service.name]
     found: dict[str, list[Task]] = {}
     for task in mine:
@@ -38,7 +38,7 @@ def failures(snapshot: Snapshot, service: Service, *, healed: bool) -> dict[str,
 
 
 def health(service: Service, task: Task) -> Iterator[str]:
-    """What a task's health check runs, and how to see what it printed."""
+    """What a task's health check runs, and how to see its output."""
     own = [part for part in service.health_check if part not in ("CMD", "CMD-SHELL")]
     yield f"  it runs {' '.join(own)}" if own else "  its image has the check: docker image inspect shows it"
     if task.container:
@@ -46,7 +46,7 @@ def health(service: Service, task: Task) -> Iterator[str]:
 
 
 def _same_work(one: Task, other: Task) -> bool:
-    """Whether two tasks have the same place: a slot, or in global mode a node."""
+    """Whether two tasks have the same slot or, in global mode, the same node."""
     return one.service == other.service and (one.slot or one.node) == (other.slot or other.node)
 
 
@@ -74,7 +74,7 @@ def _next(snapshot: Snapshot, service: Service, reason: str, tasks: Sequence[Tas
 
 
 def _registry(snapshot: Snapshot, tasks: Sequence[Task]) -> Iterator[str]:
-    """Why some nodes don't get an image that may exist: they ask the registry without a password."""
+    """Why some nodes may not get an image that exists: they ask the registry without a password."""
     image = tasks[0].image
     first, slash, _ = image.partition("/")
     if not slash:  # an official image of Docker Hub
@@ -93,12 +93,12 @@ def _registry(snapshot: Snapshot, tasks: Sequence[Task]) -> Iterator[str]:
 
 
 def _killed(service: Service, task: Task) -> Iterator[str]:
-    """Exit code 137 is SIGKILL: the kernel sends it for too much memory, and so do people."""
+    """Exit code 137 means SIGKILL, from the kernel if a task uses too much memory, or from somebody else."""
     if service.memory_limit:
         limit = f"{service.memory_limit / 2**20:g} MiB"
         yield f"  it was killed: the kernel kills a process that exceeds its limit, {limit} of memory"
     else:
-        yield "  it was killed, by a person or a program, or by the kernel because its node ran out of memory"
+        yield "  it was killed by a person, by a program, or by the kernel because its node ran out of memory"
     if task.container:
         yield f"  this prints true if memory was the reason: {_inspect(task, '.State.OOMKilled')}"
     if service.memory_limit:
@@ -106,5 +106,5 @@ def _killed(service: Service, task: Task) -> Iterator[str]:
 
 
 def _inspect(task: Task, what: str) -> str:
-    """The command that shows a part of a task's container, on the node where that is."""
+    """The command that shows a part of a task's container, and the node to run it on."""
     return f"docker inspect --format '{{{{{what}}}}}' {task.container[:12]} on {task.node}"

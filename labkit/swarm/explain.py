@@ -1,4 +1,4 @@
-"""How a service or a node stands, in plain words: why tasks wait, fail or start again. Pure."""
+"""Explains the state of a service or a node in plain words: why tasks wait, fail, or restart. Pure."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,10 +10,10 @@ from labkit.util.text import counted, listed
 
 AS_WANTED = "Everything is as it should be."
 _ON_THE_WAY = {
-    "assigned": "was given to a node, which has not taken it yet",
-    "accepted": "was taken by its node",
+    "assigned": "is assigned to a node, which has not accepted it yet",
+    "accepted": "was accepted by its node",
     "preparing": "is being prepared: the node pulls the image, and gets volumes and networks ready",
-    "ready": "is ready, and waits for its turn to start",
+    "ready": "is ready, and waits to be started",
     "starting": "is starting: if it has a health check, that has not passed yet",
 }
 _ITS_TURN = "waits for its turn: it starts after a short delay, or when the task before it has stopped"
@@ -27,7 +27,7 @@ _AVAILABILITY = {
 
 
 def explain(snapshot: Snapshot, name: str) -> str:
-    """Some lines on a service, or on a node. Raises LabError when the swarm has neither of this name."""
+    """Some lines about a service or a node. Raises LabError if the swarm has neither with this name."""
     if (lost := checks.no_view(snapshot)) is not None:
         raise LabError(lost.text, next_step="docker node ls on each manager shows which of them answer")
     if service := snapshot.service(name):
@@ -36,14 +36,14 @@ def explain(snapshot: Snapshot, name: str) -> str:
         return "\n".join(_of_node(snapshot, node))
     known = [*(service.name for service in snapshot.services), *(node.name for node in snapshot.nodes)]
     raise LabError(
-        f"the swarm has no service and no node '{name}'",
+        f"the swarm has neither a service nor a node '{name}'",
         evidence=[f"it has {', '.join(known)}"],
         next_step="docker service ls and docker node ls list the names",
     )
 
 
 def troubles(snapshot: Snapshot, service: str) -> list[str]:
-    """What keeps tasks of a service from running, one line each; empty where nothing does."""
+    """What keeps a service's tasks from running, one line each; empty if nothing does."""
     found = snapshot.service(service)
     if found is None:
         return []
@@ -54,12 +54,12 @@ def _of_service(snapshot: Snapshot, service: Service) -> Iterator[str]:
     wanted = [task for task in snapshot.tasks if task.service == service.name and task.wanted]
     running = snapshot.running(service.name)
     count = len(wanted) if service.replicas is None else service.replicas
-    kind = "one task on each node that fits" if service.replicas is None else counted(count, "replica")
+    kind = "one task on each suitable node" if service.replicas is None else counted(count, "replica")
     yield f"{service.name} ({service.image}): {kind} wanted, {len(running)} of {count} running."
     for node, number in sorted(snapshot.tasks_per_node(service.name).items()):
         yield f"  {node} runs {number}"
     if service.replicas == 0:
-        yield "It is scaled to 0: nothing is meant to run."
+        yield "It is scaled to 0, so no tasks should run."
     yield from _update(service, running)
     trouble = [*troubles(snapshot, service.name), *addresses.over_nodes(snapshot, service)]
     yield from trouble
@@ -71,10 +71,10 @@ def _of_service(snapshot: Snapshot, service: Service) -> Iterator[str]:
                 yield from endings.health(service, task)
     done = [task for task in snapshot.tasks if task.service == service.name and task.state == "complete"]
     if done and len(running) < count:
-        ended = f"{len(done)} of its tasks ended well, with exit code 0"
-        yield ended + ("." if wanted else ", and its restart policy starts no other.")
+        ended = f"{len(done)} of its tasks completed, with exit code 0"
+        yield ended + ("." if wanted else ", and its restart policy doesn't start another.")
         if service.health_check:
-            yield "  a task that fails its health check is stopped, and then its program may well end with 0"
+            yield "  a task that fails its health check is stopped, and its program may then exit with 0"
             yield from endings.health(service, max(done, key=lambda task: task.changed))
     yield from endings.healed(snapshot, service)
     if not trouble and len(running) == count and not _has_news(service):
@@ -82,7 +82,7 @@ def _of_service(snapshot: Snapshot, service: Service) -> Iterator[str]:
 
 
 def _has_news(service: Service) -> bool:
-    """Whether its last update is worth a line: it is not over, or not as it was meant."""
+    """Whether its last update is worth a line: it isn't finished, or it went wrong."""
     return service.update not in ("", "completed")
 
 
@@ -145,7 +145,7 @@ def _without_address(snapshot: Snapshot, service: Service, new: Sequence[Task]) 
     if service.update in ("updating", "rollback_started"):
         yield f"{_wait(new)} for a network address, or for the update to replace it."
         return
-    yield f"{_wait(new)} to be given network addresses, which takes Swarm less than a second."
+    yield f"{_wait(new)} for network addresses, which Swarm usually assigns in less than a second."
     leader = next((node.name for node in snapshot.nodes if node.manager_status == "leader"), "the leader")
     yield f"  if it takes longer, the log of the engine on {leader} says why"
     if any(network.attachable for network in snapshot.networks if network.name in service.networks):
@@ -153,7 +153,7 @@ def _without_address(snapshot: Snapshot, service: Service, new: Sequence[Task]) 
 
 
 def _full(snapshot: Snapshot, service: Service) -> Iterator[str]:
-    """The networks that keep tasks of a service waiting, or have made nodes reject them."""
+    """The networks that keep a service's tasks waiting, or that made nodes reject them."""
     mine = [task for task in snapshot.tasks if task.service == service.name]
     rejected = any(NO_ADDRESS in reason for reason in endings.failures(snapshot, service, healed=False))
     if rejected or any(task.wanted and task.state == "new" for task in mine):
@@ -164,14 +164,14 @@ def _full(snapshot: Snapshot, service: Service) -> Iterator[str]:
 def _dropped(snapshot: Snapshot, service: Service, pending: Sequence[Task]) -> list[Task]:
     """The tasks that a node could run, but that Swarm's scheduler has dropped from its queue.
 
-    It drops a task that no node can take when the service was updated since the task was created, even if
-    the update left the task as it was, as a label or another number of replicas does (moby issue 53722;
-    swarmkit: manager/scheduler/scheduler.go, noSuitableNode).
+    It drops a task that no node can run if the service was updated after the task was created, even if the
+    update doesn't concern the task, such as a new label or number of replicas (moby issue 53722; swarmkit:
+    manager/scheduler/scheduler.go, noSuitableNode).
     """
     if not service.revised or not placing.fitting(snapshot, service):
         return []
-    # A service is also revised by its own update, right after that has made a task. The scheduler takes what
-    # is new within a second, so a task counts only if it's known to have waited for longer.
+    # An update also revises the service right after it has created a task. The scheduler handles new tasks
+    # within a second, so a task counts only if it's known to have waited for longer.
     changes = [each.changed for each in snapshot.services] + [each.changed for each in snapshot.tasks]
     return [
         task
@@ -197,9 +197,9 @@ def _of_node(snapshot: Snapshot, node: Node) -> Iterator[str]:
     if node.status == "ready":
         yield _AVAILABILITY.get(node.availability, "")
     if node.status == "down":
-        yield "It has not reported for a while, or it has left. Its tasks were replaced where that could be."
+        yield "It has not reported for a while, or it has left. Its tasks were replaced where possible."
     if node.manager_status == "unreachable":
-        yield "The other managers cannot reach it. It counts for the quorum all the same."
+        yield "The other managers cannot reach it. It still counts for the quorum."
     entries = [other for other in snapshot.nodes if other.name == node.name]
     if len(entries) > 1:
         old = ", ".join(other.id for other in entries if other is not node)

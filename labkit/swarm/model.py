@@ -14,8 +14,8 @@ Json = Mapping[str, Any]
 class Engine:
     """One lab node as seen from outside and by its own engine.
 
-    `container` is the container's state (`running`, `exited`, `paused`, …); `swarm` the engine's local node
-    state (`inactive`, `pending`, `active`, `error`, `locked`; `unknown` when it does not answer).
+    `container` is the container's state (`running`, `exited`, `paused`, …). `swarm` is the engine's local
+    node state (`inactive`, `pending`, `active`, `error`, `locked`), or `unknown` if it doesn't answer.
     """
 
     name: str
@@ -28,10 +28,10 @@ class Engine:
 class Node:
     """A member of the swarm as `docker node ls` shows it.
 
-    `role`: `manager` or `worker`; `availability`: `active`, `pause` or `drain`; `status`: `ready`, `down`, …;
-    `manager_status`: `leader`, `reachable`, `unreachable`, or empty for a worker. `cpus` in cores and
-    `memory` in bytes are what the node has in all, 0 where it never reported. `docker` is its
-    engine's version, such as `26.1.5`.
+    `role`: `manager` or `worker`; `availability`: `active`, `pause`, or `drain`; `status`: `ready`, `down`,
+    …; `manager_status`: `leader`, `reachable`, `unreachable`, or empty for a worker. `cpus` (in cores) and
+    `memory` (in bytes) are the node's totals, or 0 if it never reported. `docker` is its engine's version,
+    such as `26.1.5`.
     """
 
     id: str
@@ -51,8 +51,8 @@ class Node:
 class Network:
     """A network that spans the swarm's nodes.
 
-    `addresses` is how many IPv4 addresses it has for tasks, services, and nodes, 0 where its subnet isn't
-    known. Plain containers can join one that is `attachable`.
+    `addresses` is how many IPv4 addresses it has for tasks, services, and nodes, or 0 if its subnet isn't
+    known. Plain containers can join an `attachable` one.
     """
 
     id: str
@@ -83,11 +83,11 @@ class Service:
     """A service; `replicas` is the desired number of tasks, None in global mode.
 
     `networks` are names; `vips` maps a network's name to the service's virtual address there. `update` is
-    the state of the last update (`updating`, `paused`, `completed`, `rollback_completed`, …), empty when
-    there was none. `created` and `changed` in seconds of the epoch. Each task reserves `cpus` (cores) and
-    `memory` (bytes), and may use `memory_limit` bytes; 0 stands for no limit. At most `max_per_node` tasks
-    run on a node, 0 for any number. `health_check` is the service's own, without the one of its image.
-    `virtual_ip` is False for `--endpoint-mode dnsrr`; `revised` says that its specification was updated.
+    the state of the last update (`updating`, `paused`, `completed`, `rollback_completed`, …), or empty if
+    there was none. `created` and `changed` are in seconds since the epoch. Each task reserves `cpus` (cores)
+    and `memory` (bytes), and may use `memory_limit` bytes, where 0 means no limit. At most `max_per_node`
+    tasks run on a node, where 0 means any number. `health_check` is the service's own, not its image's.
+    `virtual_ip` is False for `--endpoint-mode dnsrr`. `revised` means that its specification was updated.
     """
 
     id: str
@@ -115,8 +115,8 @@ class Service:
 class Task:
     """One task. `node` is a node's name, empty until the task is assigned; `slot` is 0 in global mode.
 
-    `created` and `changed` (the last change of `state`) in seconds of the epoch, by the managers' clock.
-    `networks` are the names of those that it is on, without `ingress`. `container` is its container's ID.
+    `created` and `changed` (the last change of `state`) are in seconds since the epoch, by the managers'
+    clock. `networks` are the names of its networks, without `ingress`. `container` is its container's ID.
     """
 
     id: str
@@ -135,17 +135,17 @@ class Task:
 
     @property
     def name(self) -> str:
-        """`web.3`, or `web` on a node for a task in global mode, as people speak of it."""
+        """`web.3`, or just `web` for a task in global mode."""
         return f"{self.service}.{self.slot}" if self.slot else self.service
 
     @property
     def wanted(self) -> bool:
-        """Whether the swarm wants this task to run: the others are history."""
+        """Whether the swarm wants this task to run. The others are history."""
         return self.desired_state in ("running", "ready", "complete")
 
     @property
     def over(self) -> bool:
-        """Whether it has ended, and given back its addresses and what it reserved."""
+        """Whether it has ended, and released its addresses and reservations."""
         return self.state in ("complete", "shutdown", "failed", "rejected", "remove", "orphaned")
 
 
@@ -153,8 +153,8 @@ class Task:
 class Snapshot:
     """Everything the lab knows about its swarm at one moment.
 
-    `quorum` is None while no engine is a manager, False when managers cannot agree on a leader: then
-    nodes, services and tasks are empty because nobody can tell.
+    `quorum` is None if no engine is a manager, and False if the managers can't agree on a leader. In that
+    case, nodes, services, and tasks are empty, because no manager can list them.
     """
 
     engines: Mapping[str, Engine]
@@ -165,17 +165,17 @@ class Snapshot:
     quorum: bool | None = None
 
     def node(self, name: str) -> Node | None:
-        """The swarm's entry for a node; the one that is not down when a rejoined node left an old one."""
+        """The swarm's entry for a node. If a rejoined node has left an old one, the one that isn't down."""
         entries = [node for node in self.nodes if node.name == name]
         return min(entries, key=lambda node: node.status == "down", default=None)
 
     def service(self, name: str) -> Service | None:
-        """The service of this name."""
+        """The service with this name."""
         return next((service for service in self.services if service.name == name), None)
 
     @property
     def answering_manager(self) -> str | None:
-        """The name of a manager that answers for the swarm; None when there is none."""
+        """The name of a manager that answers for the swarm; None if there is none."""
         in_touch = {node.name for node in self.nodes if node.manager_status in ("leader", "reachable")}
         return next((name for name, seen in self.engines.items() if seen.manager and name in in_touch), None)
 
@@ -189,21 +189,21 @@ class Snapshot:
         return tuple(name for name in ready if (seen := self.engines.get(name)) and seen.manager)
 
     def no_manager(self) -> LabError:
-        """Return the error for whoever needs a manager that answers, and finds none."""
+        """Return the error for a command that needs a manager when none answers."""
         return LabError(
             "no manager answers, and only managers can answer questions about the swarm",
             evidence=[
                 f"{engine.name}: container {engine.container}, swarm {engine.swarm}"
                 for engine in self.engines.values()
             ],
-            next_step="start a manager that is off; where there is no swarm yet: docker swarm init",
+            next_step="start a manager that is off; if there is no swarm yet: docker swarm init",
         )
 
     def running(self, service: str) -> list[Task]:
-        """The tasks of a service that run and are meant to.
+        """The desired tasks of a service that are running.
 
-        What the swarm says of a node that is down is what was last heard of it; `docker service ls` does not
-        count those tasks either (ServiceListStatus in moby: daemon/cluster/services.go).
+        Tasks on a node that is down don't count, because the swarm only has its last report. `docker service
+        ls` doesn't count them either (ServiceListStatus in moby: daemon/cluster/services.go).
         """
         up = {node.name for node in self.nodes if node.status != "down"}
         tasks = (task for task in self.tasks if task.service == service and task.wanted)

@@ -1,4 +1,4 @@
-"""Snapshots from the engines' API answers. Pure; touches no engine."""
+"""Builds snapshots from the engines' API responses. Pure; doesn't call any engine."""
 
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ def parse_engine(name: str, container: str, swarm: str | None) -> Engine:
     """One engine from its container's state and the header `Swarm` of its answer to `GET /_ping`.
 
     The header is `active/manager`, `active/worker`, `inactive`, … (Docker Engine API 1.42, "Ping"); None
-    stands for no answer.
+    means no answer.
     """
     state, _, role = (swarm or "unknown").partition("/")
     return Engine(name=name, container=container, swarm=state, manager=role == "manager")
@@ -28,7 +28,7 @@ def parse_snapshot(
 ) -> Snapshot:
     """A snapshot from a manager's answers to `GET /nodes`, `/services`, `/tasks` and `/networks`.
 
-    Raises LabError for answers that are not what the engine's API promises.
+    Raises LabError for answers that don't conform to the engine's API.
     """
     try:
         return _snapshot(engines, nodes, services, tasks, networks)
@@ -36,7 +36,7 @@ def parse_snapshot(
         raise LabError(
             "a manager's answer could not be read",
             evidence=[f"{type(error).__name__}: {error}"],
-            next_step="docker node ls on a manager shows whether it is well",
+            next_step="docker node ls on a manager shows whether it works",
         ) from error
 
 
@@ -81,7 +81,7 @@ def _node(entry: Json) -> Node:
 
 
 def plain_version(version: str) -> str:
-    """An engine's version without what Debian adds to it: `26.1.5` for `26.1.5+dfsg1`."""
+    """An engine's version without Debian's suffix: `26.1.5` for `26.1.5+dfsg1`."""
     return version.partition("+")[0]
 
 
@@ -92,7 +92,7 @@ def _network(entry: Json) -> Network:
         id=entry["Id"],
         name=entry["Name"],
         driver=entry["Driver"],
-        # The engine tells them in any order.
+        # The engine lists them in any order.
         subnets=tuple(sorted(pool["Subnet"] for pool in pools)),
         encrypted="encrypted" in options,
         ingress=bool(entry.get("Ingress")),
@@ -102,9 +102,9 @@ def _network(entry: Json) -> Network:
 
 
 def _addresses(pool: Json) -> int:
-    """How many IPv4 addresses of a pool Swarm can give away.
+    """How many IPv4 addresses of a pool Swarm can assign.
 
-    Three of its subnet are set aside: the subnet's own, its broadcast address, and the gateway's (moby:
+    Three addresses of the subnet are reserved: the network's, the broadcast address, and the gateway's (moby:
     daemon/libnetwork/cnmallocator/networkallocator.go, allocatePools).
     """
     subnet = ipaddress.ip_network(pool["Subnet"], strict=False)
@@ -152,7 +152,7 @@ def _service(entry: Json, networks: Mapping[str, str]) -> Service:
 
 
 def _resources(entry: Json | None) -> dict[str, Any]:
-    """Cores and bytes of what a node has, or a task reserves."""
+    """The cores and bytes that a node has or a task reserves."""
     entry = entry or {}
     return {"cpus": entry.get("NanoCPUs", 0) / 1e9, "memory": entry.get("MemoryBytes", 0)}
 
@@ -178,7 +178,7 @@ def _task(entry: Json, services: Mapping[str, str], nodes: Mapping[str, str]) ->
 
 
 def _attached(task: Json) -> Iterator[str]:
-    """The names of the networks that a task is on, but for the routing mesh."""
+    """The names of a task's networks, except the routing mesh."""
     for attachment in task.get("NetworksAttachments") or ():
         spec = attachment["Network"].get("Spec") or {}
         if not spec.get("Ingress"):

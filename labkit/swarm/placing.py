@@ -1,11 +1,11 @@
-"""Which nodes can take a service's next task, and what keeps the others from it. Pure."""
+"""Which nodes can run a service's next task, and what rules out the others. Pure."""
 
 from collections.abc import Callable, Iterator
 
 from labkit.swarm import checks
 from labkit.swarm.model import Node, Port, Service, Snapshot, Task
 
-_OPEN = "docker node update --availability active NODE opens one"
+_OPEN = "docker node update --availability active NODE reopens one"
 _Amount = Callable[[Service | Node], float]
 _RESERVED: tuple[tuple[str, _Amount, Callable[[float], str]], ...] = (
     ("memory", lambda owner: owner.memory, lambda size: f"{size / 2**30:.1f} GiB"),
@@ -14,10 +14,10 @@ _RESERVED: tuple[tuple[str, _Amount, Callable[[float], str]], ...] = (
 
 
 def fitting(snapshot: Snapshot, service: Service) -> list[str]:
-    """The nodes that could run one more task of a service now, as far as a snapshot tells.
+    """The nodes that could run one more task of a service now, as far as a snapshot shows.
 
-    A node that can't be judged, because a constraint asks for what snapshots leave out, is not among them.
-    Plugins, platforms, and generic resources aren't looked at.
+    If a constraint is about something that snapshots leave out, no node counts. Plugins, platforms, and
+    generic resources aren't considered.
     """
     return [
         node.name
@@ -32,7 +32,7 @@ def fitting(snapshot: Snapshot, service: Service) -> list[str]:
 
 
 def closed(snapshot: Snapshot) -> Iterator[str]:
-    """The nodes that take no new tasks, and how they would again."""
+    """The nodes that accept no new tasks, and how to change that."""
     shut = [
         f"{node.name} is on {node.availability}" for node in snapshot.nodes if node.availability != "active"
     ]
@@ -40,11 +40,11 @@ def closed(snapshot: Snapshot) -> Iterator[str]:
     if shut:
         yield f"  {', '.join(shut)}: {_OPEN}"
     if down:
-        yield f"  {', '.join(down)}: it has to come back, or others have to do its work"
+        yield f"  {', '.join(down)}: it has to come back, or other nodes have to take over"
 
 
 def taken(snapshot: Snapshot, service: Service) -> Iterator[str]:
-    """The ports in host mode that a service shares with others, or its tasks with each other."""
+    """The ports in host mode that a service's tasks compete for, with each other or with other services."""
     for port in (port for port in service.ports if port.mode == "host"):
         others = [
             other.name
@@ -52,7 +52,7 @@ def taken(snapshot: Snapshot, service: Service) -> Iterator[str]:
             if other is not service and any(_shares(mine, port) for mine in other.ports)
         ]
         also = f", and so {'does' if len(others) == 1 else 'do'} {', '.join(others)}" if others else ""
-        yield f"  it publishes port {port.published} in host mode{also}: one task on a node can have it"
+        yield f"  it publishes port {port.published} in host mode{also}: only one task per node can use it"
 
 
 def unmet(snapshot: Snapshot, service: Service) -> Iterator[str]:
@@ -69,11 +69,11 @@ def unmet(snapshot: Snapshot, service: Service) -> Iterator[str]:
         label = key.removeprefix("node.labels.")
         yield f"  it asks for {text}: {', '.join(fits) or 'no node'} fits" + (f" ({facts})" if facts else "")
         if not fits and label != key and sign == "==":
-            yield f"  docker node update --label-add {label}={value} NODE gives a node that label"
+            yield f"  docker node update --label-add {label}={value} NODE adds that label to a node"
 
 
 def room(snapshot: Snapshot, service: Service) -> Iterator[str]:
-    """What each task of a service reserves, with what nodes have left."""
+    """What each task of a service reserves, and what the nodes have left."""
     for what, amount, said in _RESERVED:
         if amount(service):
             free = {node.name: _free(snapshot, node, amount) for node in snapshot.nodes if amount(node)}
@@ -89,7 +89,7 @@ def _meets(node: Node, constraint: str) -> bool:
 
 
 def _free(snapshot: Snapshot, node: Node, amount: _Amount) -> float:
-    """What a node has that no task has reserved."""
+    """The resources of a node that no task has reserved."""
     services = {service.name: service for service in snapshot.services}
     on_it = (task for task in _on(snapshot, node) if task.service in services)
     return amount(node) - sum(amount(services[task.service]) for task in on_it)
@@ -102,7 +102,7 @@ def _held(snapshot: Snapshot, node: Node) -> Iterator[Port]:
 
 
 def _on(snapshot: Snapshot, node: Node, service: str | None = None) -> list[Task]:
-    """The tasks on a node that are meant to run there, of one service or of all."""
+    """The desired tasks on a node, of one service or of all."""
     tasks = (task for task in snapshot.tasks if task.node == node.name and task.wanted)
     return [task for task in tasks if service in (None, task.service)]
 

@@ -1,7 +1,7 @@
-"""The next step for what `docker stack deploy` answers to a stack file that it can't use.
+"""The next step for errors that `docker stack deploy` reports about a stack file.
 
 It reads version 3 of the Compose format, while `docker compose` reads the Compose Specification, which has
-grown since (docs.docker.com/reference/cli/docker/stack/deploy). What works with one can fail with the other.
+grown since then (docs.docker.com/reference/cli/docker/stack/deploy). A file may work with only one of them.
 """
 
 _LIMITS = "limits belong under deploy: resources: limits:"
@@ -10,15 +10,15 @@ _DECLARE = "declare it at the top level of the file too: networks:, volumes:, se
 ADVICE = (
     (
         r"env_file\.\d+ must be a string",
-        "list the paths alone: env_file: [./a.env]; docker stack deploy doesn't know path: and required:",
+        "list only the paths: env_file: [./a.env]; docker stack deploy doesn't know path: and required:",
     ),
     (
         r"depends_on must be a list",
-        "list the names alone: depends_on: [db]; Swarm ignores the order, so let web retry until db answers",
+        "list only the names: depends_on: [db]; Swarm ignores the order, so let web retry until db answers",
     ),
     (
         r"published must be a integer",
-        "write the port without quotes, as a number; docker compose config puts them there",
+        "write the port without quotes, as a number; docker compose config adds the quotes",
     ),
     (r"\.cpus must be a string", 'put the number in quotes: cpus: "0.5"'),
     (
@@ -62,7 +62,7 @@ ADVICE = (
     ),
     (r"is not a valid repository/tag", "check the image's name; perhaps it has a variable that isn't set"),
     (r"top-level object must be a mapping", "the file is empty, or it isn't a stack file"),
-    (r"mapping key \S+ already defined", "the key is there twice: remove one"),
+    (r"mapping key \S+ already defined", "the key occurs twice: remove one"),
     (r"yaml: (?:line|unmarshal)", "check the indentation and the colons around that line"),
     (
         r"required variable \S+ is missing a value",

@@ -1,6 +1,7 @@
-"""The part of the Compose file format that labkit reads: its keys, and what values they take.
+"""The subset of the Compose file format that labkit reads: its keys and their values.
 
-Each kind of value is a function of what the file says and its place, which raises ValueError if that's wrong.
+Each kind of value is a function that takes the value in the file and its place, and raises ValueError if the
+value is wrong.
 """
 
 import difflib
@@ -42,7 +43,7 @@ Kind = Callable[[Any, Place], Any]
 
 
 def _section(required: Mapping[str, Kind], optional: Mapping[str, tuple[Kind, Any]] | None = None) -> Kind:
-    """Of known keys; those that may be left out have a default. Keys that start with `x-` are left out."""
+    """A section with known keys. Optional ones have a default; keys that start with `x-` are ignored."""
     defaults = {key: default for key, (_, default) in (optional or {}).items()}
     kinds = {**required, **{key: kind for key, (kind, _) in (optional or {}).items()}}
 
@@ -118,7 +119,7 @@ def _limit(value: Any, place: Place) -> tuple[int, int]:
 
 
 def _whole(value: Any, place: Place) -> int:
-    """A count; also as the text that replaces a variable."""
+    """A count, which may also be the text that replaces a variable."""
     return _count(int(value) if isinstance(value, str) and value.isdecimal() else value, place)
 
 
@@ -177,7 +178,7 @@ def _build(value: Any, place: Place) -> dict[str, Any]:
 _TEXTS = _list(_text)
 _LABELS = _mapping(_text)
 _LIMIT = _section({"soft": _whole, "hard": _whole})
-# Those of the engine's (docker/go-units, ulimit.go) that a node could need.
+# The engine's limits (docker/go-units, ulimit.go) that a node could need.
 _LIMITS = _section({}, dict.fromkeys(("core", "memlock", "nofile", "nproc", "stack"), (_limit, None)))
 _BUILD = _section({"context": _text}, {"args": (_section({"DOCKER": _text, "BASE": _text}), {})})
 _HEALTHCHECK = _section({"test": _probe, "interval": _duration, "timeout": _duration, "retries": _count})
@@ -222,12 +223,12 @@ def parse(document: Any, env: Mapping[str, str]) -> tuple[dict[str, Any], dict[s
     top = Place()
     try:
         return top.read(_FILE, _interpolated(document, env, top)) or {}, top.problems
-    except RecursionError:  # an alias inside of what it stands for
+    except RecursionError:  # an alias inside its own anchor
         return {}, {"the file": "nested too deeply"}
 
 
 def _interpolated(value: Any, env: Mapping[str, str], place: Place) -> Any:
-    """Copy `value` with `${NAME:-default}` replaced, and with nothing that UTF-8 has no bytes for."""
+    """Copy `value` with `${NAME:-default}` replaced, and without characters that UTF-8 can't encode."""
     match value:
         case str():
             text = _VARIABLE.sub(lambda found: env.get(found[1]) or found[2], value)

@@ -15,7 +15,7 @@ _PACKAGE_PARENT = Path(__file__).parents[2]
 
 
 def with_path(option: str, folder: Path) -> str:
-    """Return `option`; if it names a profile, with the absolute path. `folder` is the topology file's.
+    """Return `option`, with an absolute path if it names a profile. `folder` is the topology file's.
 
     Raises ValueError if the file doesn't exist, or if it isn't a seccomp profile.
     """
@@ -31,9 +31,9 @@ def with_path(option: str, folder: Path) -> str:
 
 
 def with_profile(option: str) -> str:
-    """Return what `with_path` gave, as the engine's API takes it: with a profile's JSON in place of its path.
+    """Return what `with_path` returned, with a profile's JSON in place of its path, as the API takes it.
 
-    Raises ValueError if the file holds no profile.
+    Raises ValueError if the file isn't a profile.
     """
     if not (found := _PROFILE.fullmatch(option)):
         return option
@@ -42,12 +42,12 @@ def with_profile(option: str) -> str:
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"cannot read the seccomp profile {found[1]}: {error}") from None
     if not isinstance(profile, dict) or "defaultAction" not in profile:
-        raise ValueError(f"{found[1]} is no seccomp profile: it has no defaultAction")
+        raise ValueError(f"{found[1]} is not a seccomp profile: it has no defaultAction")
     return f"seccomp={json.dumps(profile, separators=(',', ':'))}"
 
 
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # too long a name, or a byte that no name may have
+    except (OSError, ValueError):  # the name is too long, or has an invalid byte
         return False

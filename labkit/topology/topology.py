@@ -1,8 +1,8 @@
-"""Reads `docker-compose.dind.yml` strictly: a documented subset of Compose, every problem reported at once.
+"""Reads `docker-compose.dind.yml` strictly, as a documented subset of Compose; reports all problems at once.
 
-`compose_file` says what the file may contain, and the rules here what must fit together. Anything else is an
-error with its place in the file, because a key that labkit ignored would make `labkit up` and `docker compose
-up` start different labs (tests hold both against each other).
+`compose_file` defines what the file may contain, and the rules here check that its parts fit together.
+Anything else is an error with its place in the file, because if labkit ignored a key, `labkit up` and `docker
+compose up` would start different labs (a test compares them).
 """
 
 import ipaddress
@@ -35,9 +35,9 @@ LAB_NAME_RULE = "lower-case letters, digits, '-' and '_'"
 class Service:
     """One container of the lab. `memory` is in bytes; `build` is a folder or None, `build_args` for Compose.
 
-    `ulimits` are soft and hard limits by their names. `ready` is the health check's command: it returns once
+    `ulimits` maps names to soft and hard limits. `ready` is the health check's command: it returns once
     the service answers. The check's interval is validated but not kept, because only
-    `docker compose up --wait` uses it. `security_opt` names a seccomp profile by its absolute path.
+    `docker compose up --wait` uses it. `security_opt` has the absolute path of a seccomp profile.
     """
 
     name: str
@@ -81,9 +81,9 @@ class Service:
 
 @dataclass(frozen=True)
 class Topology:
-    """What the file says about one lab. Volumes and the network have the engine's names for them: `LAB_NAME`.
+    """What the file says about one lab. Volumes and the network have their names on the engine: `LAB_NAME`.
 
-    A volume with a name of its own and the label `org.labkit.cache` is shared by all labs.
+    A volume with its own name and the label `org.labkit.cache` is shared by all labs.
     """
 
     lab: str
@@ -102,13 +102,13 @@ class Topology:
         return sorted({service.image for service in self.services})
 
     def with_images(self, images: Mapping[str, str]) -> "Topology":
-        """The same with other images for some services, by their names."""
+        """The same topology with other images for some services, by service name."""
         services = (replace(each, image=images.get(each.name, each.image)) for each in self.services)
         return replace(self, services=tuple(services))
 
 
 def default_path() -> Path:
-    """The file to read: LABKIT_TOPOLOGY, else the checkout's, else the one shipped in the package."""
+    """The file to read: LABKIT_TOPOLOGY, otherwise the checkout's, otherwise the package's own."""
     if chosen := os.environ.get("LABKIT_TOPOLOGY"):
         return Path(chosen)
     package = Path(__file__).parents[1]
@@ -127,7 +127,7 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Topol
             evidence=[str(error)],
             next_step="check the file, or what LABKIT_TOPOLOGY names",
         ) from None
-    except Exception as error:  # a YAMLError, or what Python says about a value such as 2026-13-45
+    except Exception as error:  # a YAMLError, or Python's error for a value such as 2026-13-45
         raise TopologyInvalid(
             f"{path.name} is not valid YAML", evidence=[str(error)], next_step=f"fix {path}"
         ) from None
@@ -168,7 +168,7 @@ def _service(name: str, body: dict[str, Any], folder: Path, volume_names: Mappin
 
 
 def _broken_rules(values: Any) -> Iterator[tuple[str, str]]:
-    """What does not fit together in the file, each with its place. A value of None is held to no rule."""
+    """What doesn't fit together in the file, each with its place. Values of None aren't checked."""
     lab, networks, services = (_at(values, key) for key in ("name", "networks", "services"))
     if lab and not LAB_NAME.fullmatch(lab):
         yield "name", f"invalid lab name '{lab}'; use {LAB_NAME_RULE}"
@@ -181,7 +181,7 @@ def _broken_rules(values: Any) -> Iterator[tuple[str, str]]:
                 continue
             if kind == "volumes" and body["name"] != "":
                 if CACHE_LABEL not in labels:
-                    yield place, f"needs {CACHE_LABEL}: a volume with a name of its own is shared by all labs"
+                    yield place, f"needs {CACHE_LABEL}: a volume with its own name is shared by all labs"
             elif lab and labels.get(LAB_LABEL) != lab:
                 yield f"{place}.{LAB_LABEL}", f"must be {lab}"
     if services is not None:
@@ -207,7 +207,7 @@ def _broken_roles(services: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _broken_builds(services: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Compose would build another engine than labkit does."""
+    """Node images for which Compose would build another engine than labkit does."""
     for name, body in services.items():
         image, built = _at(body, "image"), _at(body, "build", "args", "DOCKER")
         named = _NODE_IMAGE.fullmatch(image or "")

@@ -1,7 +1,7 @@
 """Chooses the version of the Docker Engine API in which labkit talks to an engine.
 
 An engine announces its newest version in the header `Api-Version` of every answer, and accepts requests
-without a version in their path whatever its minimum is (moby v20.10.24 to v28.5.2,
+without a version in their path regardless of its minimum (moby v20.10.24 to v28.5.2,
 api/server/middleware/version.go: a request without a version counts as one in the newest version).
 """
 
@@ -22,7 +22,7 @@ _VERSION = re.compile(r"\d+(\.\d+)+")
 
 
 def announced(headers: Mapping[str, str]) -> str | None:
-    """The newest API version that an engine knows, by the headers of its answer; None if it's no engine's."""
+    """The newest API version that an engine knows, from its answer's headers; None if it isn't an engine."""
     version = headers.get(_HEADER, "")
     return version if _VERSION.fullmatch(version) else None
 

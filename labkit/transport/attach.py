@@ -1,6 +1,6 @@
 """A process inside a container, attached through the engine's exec API: frames out, bytes in, exit code.
 
-The one place that speaks the attach protocol; `Node.run`, the terminal and the tunnel stand on it.
+The only module that speaks the attach protocol; `Node.run`, the terminal, and the tunnel use it.
 """
 
 import contextlib
@@ -44,17 +44,19 @@ class Execution:
         )
         self.id: str = created["Id"]
         raw: Any = self._api.exec_start(self.id, tty=tty, socket=True)
-        # docker-py hands out the raw socket, but the reply's header was read through a buffer, which may
-        # already hold the first frames: read on from that buffer. It keeps the reply on the socket object.
-        # The reply gives the buffer up: collected, it would flush what is closed, and Python 3.13 says so.
+        # docker-py returns the raw socket, but it has read the reply's header through a buffer, which may
+        # already contain the first frames. So continue with that buffer, and take it away from the reply,
+        # which would flush a closed buffer when it's collected (Python 3.13 complains about that).
         reply = raw._response.raw._fp
         self._reader: Any = reply.fp
         reply.fp = None
         self._socket: socket.socket = getattr(raw, "_sock", raw)  # under TLS, a TLSSocket
-        self._socket.settimeout(None)  # the client's is for its calls; a process may be silent for longer
+        self._socket.settimeout(
+            None
+        )  # the client's timeout is for its calls; a process may be silent for longer
 
     def frames(self) -> Iterator[tuple[int, bytes]]:
-        """Yield (stream number, bytes) as they come, until the process ends or `close` is called."""
+        """Yield (stream number, bytes) as they arrive, until the process ends or `close` is called."""
         while True:
             frame = self.read_frame()
             if frame is None:
@@ -64,7 +66,7 @@ class Execution:
     def read_frame(self) -> tuple[int, bytes] | None:
         """Wait for the next frame; None at the end of the output.
 
-        Raises ConnectionResetError when the connection breaks in the middle of a frame.
+        Raises ConnectionResetError if the connection breaks in the middle of a frame.
         """
         if self.tty:
             data = self._reader.read1(65536)
@@ -84,15 +86,15 @@ class Execution:
         self._socket.sendall(data)
 
     def close_stdin(self) -> None:
-        """End the process's standard input; its output still comes."""
+        """Close the process's standard input; its output still arrives."""
         self._socket.shutdown(socket.SHUT_WR)
 
     def fileno(self) -> int:
-        """For polls of a process that is not expected to say anything: what has come may wait in a buffer."""
+        """For polling a process that isn't expected to print anything: output may already be in a buffer."""
         return self._socket.fileno()
 
     def settimeout(self, seconds: float | None) -> None:
-        """Bound each wait for the process; none at first. What is late raises TimeoutError."""
+        """Limit each wait for the process; there is no limit at first. A late answer raises TimeoutError."""
         self._socket.settimeout(seconds)
 
     def resize(self, rows: int, columns: int) -> None:
@@ -100,19 +102,19 @@ class Execution:
         self._api.exec_resize(self.id, height=rows, width=columns)
 
     def exit_code(self) -> int | None:
-        """The process's exit code; None while it runs, which it may do after its output has ended."""
+        """The process's exit code; None while it's running, which it may be after its output has ended."""
         state = self._api.exec_inspect(self.id)
         return None if state["Running"] or state["ExitCode"] is None else int(state["ExitCode"])
 
     def wait(self) -> int:
-        """Wait for the process's end; return its exit code."""
+        """Wait for the process to end; return its exit code."""
         while (code := self.exit_code()) is None:
             threading.Event().wait(_POLL_SECONDS)
         return code
 
     def close(self) -> None:
-        """Drop the connection. A process that reads or writes it notices; others run on."""
-        with contextlib.suppress(OSError):  # the other side was faster
+        """Drop the connection. A process notices only when it reads or writes; otherwise it keeps running."""
+        with contextlib.suppress(OSError):  # the other side has closed it already
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._reader.close()

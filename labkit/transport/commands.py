@@ -1,4 +1,4 @@
-"""Commands on nodes: output as it comes, a deadline, a way to stop them; on several nodes at once."""
+"""Commands on one or more nodes: streamed output, a deadline, and cancellation."""
 
 import codecs
 import queue
@@ -26,19 +26,19 @@ from labkit.util.parallel import in_parallel
 
 DEFAULT_TIMEOUT = 120.0
 
-SILENCE_SECONDS = 8.0  # longer than Docker needs for most of what it does without a word
+SILENCE_SECONDS = 8.0  # most Docker commands that print nothing take less
 
 Sink = Callable[[str, str, str], None]
-"""Takes output as it comes: the node's name, `stdout` or `stderr`, the text."""
+"""Takes output as it arrives: the node's name, `stdout` or `stderr`, the text."""
 
 
 Output: TypeAlias = "queue.SimpleQueue[tuple[_Running, int, bytes | None] | None]"
-"""Of each run its output with the stream's number, None at its end; None alone when all are to stop."""
+"""Each run's output with its stream number, None at its end; a single None if all runs should stop."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a command on a node did. `duration` in seconds."""
+    """The result of a command on a node. `duration` is in seconds."""
 
     node: str
     command: str
@@ -60,7 +60,7 @@ class CancelToken:
         self.cancelled = False
 
     def cancel(self) -> None:
-        """Stop the run; one that has not begun yet stops when it begins. Idempotent."""
+        """Stop the run, or a run that begins later. Idempotent."""
         with self._lock:
             self.cancelled = True
             calls, self._calls = self._calls, []
@@ -68,7 +68,7 @@ class CancelToken:
             call()
 
     def on_cancel(self, call: Callable[[], object]) -> None:
-        """Make a call when the run is cancelled, at once if it was already."""
+        """Call `call` when the run is canceled, or immediately if it already is."""
         with self._lock:
             if not self.cancelled:
                 self._calls.append(call)
@@ -77,7 +77,7 @@ class CancelToken:
 
 
 def write_through(_node: str, stream: str, text: str) -> None:
-    """Print output unchanged, colours and all, to this process's stream of the same name."""
+    """Print output unchanged, including colors, to this process's stream of the same name."""
     target = sys.stderr if stream == "stderr" else sys.stdout
     target.write(text)
     target.flush()
@@ -93,11 +93,11 @@ def run_on(
     token: CancelToken | None = None,
     on_silence: Callable[[], bool] | None = None,
 ) -> list[Result]:
-    """Run one command on several nodes at once; hand output to `sink` from the calling thread.
+    """Run one command on several nodes at once; pass output to `sink` in the calling thread.
 
-    Each time when no node has printed anything for SILENCE_SECONDS, call `on_silence` there too, until that
-    returns True. Raises as `Node.run` does; with several nodes the first failure in the order of `nodes`.
-    CommandInterrupted when `token` was cancelled.
+    Whenever no node has printed anything for SILENCE_SECONDS, call `on_silence` there too, until it returns
+    True. Raises what `Node.run` raises (with several nodes, the first failure in the order of `nodes`), and
+    CommandInterrupted if `token` was canceled.
     """
     if not nodes:
         return []
@@ -111,7 +111,7 @@ def run_on(
 
 
 def _drop(_node: str, _stream: str, _text: str) -> None:
-    """Takes output that nobody wants to see as it comes."""
+    """A sink for output that nobody wants to see as it arrives."""
 
 
 def _run(
@@ -135,7 +135,7 @@ def _run(
         for run in running:
             run.wait(deadline, token)
     except BaseException:
-        in_parallel(_Running.stop, running)  # which another interrupt does not keep from stopping all
+        in_parallel(_Running.stop, running)  # stops all of them, even after another interrupt
         raise
     return [run.result() for run in running]
 
@@ -147,7 +147,7 @@ def _pass_on(
     sink: Sink,
     on_silence: Callable[[], bool] | None,
 ) -> None:
-    """Hand everything that the runs print to the sink, until the output of each has ended."""
+    """Pass everything that the runs print to the sink, until all output has ended."""
     left = len(running)
     while left:
         try:
@@ -166,11 +166,11 @@ def _pass_on(
 
 
 class _Running:
-    """A command under way on one node; its own thread reads the output into the caller's queue."""
+    """A running command on one node; its own thread reads the output into the caller's queue."""
 
     def __init__(self, node: Target, command: str, output: Output) -> None:
         self.node, self.command = node, command
-        self.ended = False  # its output has
+        self.ended = False  # whether its output has ended
         self._output, self._mark = output, marked.new_mark()
         self._text: dict[str, list[str]] = {"stdout": [], "stderr": []}
         self._decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in self._text}
@@ -181,7 +181,7 @@ class _Running:
 
     def start(self) -> None:
         self._started = self._ended = time.monotonic()
-        self._begun = True  # from now on it may run, even if we never hear of it
+        self._begun = True  # from now on it may be running, even if we never hear of it
         self._process = marked.start(self.node, ["bash", "-ec", self.command], self._mark)
         threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
 
@@ -189,7 +189,7 @@ class _Running:
         try:
             for number, data in process.frames():
                 self._output.put((self, number, data))
-        except Exception as error:  # closed by `stop`, or the connection broke: `wait` tells
+        except Exception as error:  # closed by `stop`, or the connection broke; `wait` reports it
             self._broken = error
         finally:
             self._ended = time.monotonic()
@@ -197,7 +197,7 @@ class _Running:
             self._output.put((self, STDOUT, None))
 
     def decode(self, number: int, data: bytes | None) -> Iterator[tuple[str, str]]:
-        """Yield each stream's name with its new text; with None, what incomplete characters are left."""
+        """Yield each stream's name with its new text; with None, the incomplete characters that are left."""
         ended = data is None
         for stream in self._decoders if ended else ("stderr" if number == STDERR else "stdout",):
             if text := self._decoders[stream].decode(data or b"", ended):
@@ -205,19 +205,19 @@ class _Running:
                 yield stream, text
 
     def wait(self, deadline: Deadline, token: CancelToken | None) -> None:
-        """Wait until the process, whose output has ended, has too.
+        """Wait until the process, whose output has ended, has ended too.
 
-        Raises CommandTimedOut, CommandInterrupted, and what broke the connection to a process that did not
-        fail: part of its output is missing.
+        Raises CommandTimedOut or CommandInterrupted, and ConnectionResetError if the connection broke but the
+        process didn't fail, because then part of its output is missing.
         """
         assert self._process
         for _ in deadline.attempts():
             try:
                 self._exit_code = self._process.exit_code()
             except NotFound:
-                status = self.node.container.status  # raises LabNotRunning: it is gone
+                status = self.node.container.status  # raises LabNotRunning if it is gone
                 raise LabNotRunning(
-                    f"{self.node.name} was started again meanwhile: its container is {status}",
+                    f"{self.node.name} was restarted while the command ran: its container is {status}",
                     next_step="run the command again",
                 ) from None
             if self._broken and not self._exit_code:
@@ -243,7 +243,7 @@ class _Running:
         )
 
     def still_running(self) -> str:
-        """The processes of this run that are alive on the node, with their age."""
+        """The processes of this run that are still running on the node, with their age."""
         return marked.show(self.node, self._mark)
 
     def stop(self) -> None:
@@ -261,7 +261,7 @@ def _stopped(running: Sequence[_Running]) -> CommandInterrupted:
 def failure(result: Result, shown: bool = False) -> CommandFailed:
     """The error for a command that exited with a code other than 0.
 
-    Its evidence is what the command printed to stderr, unless that is `shown` already.
+    Its evidence is what the command printed to stderr, unless that was already `shown`.
     """
     lines = result.stderr.strip().splitlines()[-10:]
     return CommandFailed(
@@ -279,7 +279,7 @@ def _timed_out(running: list[_Running], timeout: float) -> CommandTimedOut:
         evidence=[
             f"{run.node.name}: {line.strip()}" for run in running for line in run.still_running().splitlines()
         ],
-        next_step="give it longer with --timeout SECONDS (in Python: timeout=…), or see what it waits for",
+        next_step="give it more time with --timeout SECONDS (in Python: timeout=…), or see what it waits for",
     )
 
 

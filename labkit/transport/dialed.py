@@ -9,11 +9,11 @@ import urllib3.connection
 from docker.transport.basehttpadapter import BaseHTTPAdapter
 
 Dial = Callable[[], Any]
-"""Opens a connection: a socket, or what has all of one that `http.client` needs."""
+"""Opens a connection: a socket, or an object with everything that `http.client` needs of a socket."""
 
 
 class Pool(urllib3.HTTPConnectionPool):
-    """Keeps two connections open; more are opened and closed as they are needed."""
+    """Keeps two connections open, and opens and closes more as needed."""
 
     def __init__(self, dial: Dial) -> None:
         super().__init__("dialed", maxsize=2)
@@ -47,7 +47,7 @@ class Adapter(BaseHTTPAdapter):
 
 
 def mount(api: docker.APIClient, base_url: str, adapter: Adapter) -> None:
-    """Let a docker-py client with this address send its calls through the adapter."""
-    api.trust_env = False  # a proxy of this host has no business here
+    """Make a docker-py client with this address send its calls through the adapter."""
+    api.trust_env = False  # this host's proxy doesn't apply here
     api.mount(base_url, adapter)
     api._custom_adapter = adapter  # type: ignore[attr-defined]  # docker-py closes it with the client

@@ -1,6 +1,6 @@
-"""Processes on nodes that can be found again: to tell what still runs, and to stop it.
+"""Processes on nodes that can be found again, to report what is still running and to stop it.
 
-A run is marked in its environment, which all its processes inherit, whatever they do to their process group.
+A run is marked in its environment, which all its processes inherit, even if they change their process group.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from labkit.transport.attach import STDOUT, Execution
 from labkit.transport.target import Target
 from labkit.util.errors import LabError, LabNotRunning
 
-_ASK_SECONDS = 60.0  # for a node that freezes meanwhile; to stop a run takes up to 7
+_ASK_SECONDS = 60.0  # in case the node freezes; stopping a run takes up to 7
 _BEGIN_SECONDS = 3
 
 _MARK = "LABKIT_RUN"
@@ -49,7 +49,7 @@ def start(
 ) -> Execution:
     """Start an argument vector on a node; return it attached.
 
-    Raises LabNotRunning when the node does not run.
+    Raises LabNotRunning if the node isn't running.
     """
     try:
         return Execution(
@@ -76,9 +76,9 @@ def attached(
     stdin: bool = False,
     tty: bool = False,
 ) -> Iterator[Execution]:
-    """Start an argument vector on a node; what is raised meanwhile, such as an interrupt, stops it there too.
+    """Start an argument vector on a node; an exception in the block, such as an interrupt, stops it.
 
-    Raises LabNotRunning when the node does not run.
+    Raises LabNotRunning if the node isn't running.
     """
     mark, process = new_mark(), None
     try:
@@ -90,20 +90,20 @@ def attached(
 
 
 def show(node: Target, mark: str) -> str:
-    """The processes of a run that are alive on the node, a line each, with their age."""
+    """The processes of a run that are still running on the node, one per line, with their age."""
     return _ask(node, _SHOW, mark)
 
 
 def stop(node: Target, mark: str, process: Execution | None) -> None:
     """Stop every process of a run on the node: SIGINT, then SIGTERM, then SIGKILL, a second apart.
 
-    `process` is what `start` returned; None when it was interrupted, and the run may yet begin.
+    `process` is what `start` returned, or None if `start` was interrupted, so the run may still begin.
     """
     _ask(node, _STOP, mark, "0" if process and _has_begun(node, process) else str(_BEGIN_SECONDS))
 
 
 def _has_begun(node: Target, process: Execution) -> bool:
-    """Whether the process is there, or was: engines attach to it a moment before it starts."""
+    """Whether the process has started; engines attach to it a moment before that."""
     with contextlib.suppress(DockerException, OSError, LabError):
         state = node.client.api.exec_inspect(process.id)
         return bool(state["Pid"] or state["ExitCode"] is not None)
@@ -111,7 +111,7 @@ def _has_begun(node: Target, process: Execution) -> bool:
 
 
 def _ask(node: Target, script: str, *arguments: str) -> str:
-    """What a script on the node prints; nothing when the node is down, and its processes with it."""
+    """What a script on the node prints; nothing if the node is down, because then its processes are too."""
     with contextlib.suppress(DockerException, OSError, LabError):
         asked = Execution(node.client, node.container_id, ["bash", "-c", script, "labkit", *arguments])
         try:

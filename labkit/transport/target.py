@@ -1,4 +1,4 @@
-"""What commands and connections need of a node: its container, and a client of the engine that runs it."""
+"""What commands and connections need from a node: its container, and a client of the engine that runs it."""
 
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -21,13 +21,13 @@ class Target(Protocol):
 
     @property
     def container(self) -> Container:
-        """The container as it is now. Raises LabNotRunning when it is gone."""
+        """The container as it is now. Raises LabNotRunning if it is gone."""
 
     def deadline(self, seconds: float) -> Deadline:
-        """A deadline as patient as the container's processors are slow."""
+        """A deadline `seconds` from now, or later if the container's processors are emulated."""
 
     def hint(self, *words: str) -> str:
         """`labkit WORDS` for the container's lab."""
 
     def explained(self) -> AbstractContextManager[None]:
-        """Raise the reason for a failure of the engine that carries the container, where it is known."""
+        """Raise the reason for a failure of the engine that runs the container, if it is known."""

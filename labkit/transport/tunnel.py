@@ -1,7 +1,7 @@
 """Real HTTP clients for a node's engine, without an open port.
 
-HTTP runs over the standard streams of `docker system dial-stdio` in the node, as docker-py's own SSH
-transport does (docker/transport/sshconn.py). About 2 ms a call, against 80 ms for an exec.
+HTTP runs over the standard streams of `docker system dial-stdio` on the node, as in docker-py's own SSH
+transport (docker/transport/sshconn.py). A call takes about 2 ms, whereas an exec takes 80 ms.
 """
 
 import io
@@ -21,7 +21,7 @@ from labkit.transport.dialed import Adapter, Pool, mount
 
 ANSWER_SECONDS = 10.0
 ERRORS = (OSError, HTTPException, ValueError, urllib3.exceptions.HTTPError, docker.errors.DockerException)
-"""What `Tunnel.get` and `Lines` raise when an engine does not answer."""
+"""What `Tunnel.get` and `Lines` raise if an engine doesn't answer."""
 
 PING = "/_ping"
 _JSON, _TEXT = "application/json", "text/plain"
@@ -30,9 +30,9 @@ _BASE_URL = "http://node:80"  # docker-py wants a port; nothing ever resolves th
 
 @dataclass(frozen=True)
 class Answer:
-    """An engine's answer: HTTP status, the state in the swarm (of `/_ping` alone), and the JSON body.
+    """An engine's answer: HTTP status, its state in the swarm (only for `/_ping`), and the JSON body.
 
-    The state is as in the header `Swarm`: `active/manager`, `active/worker`, `inactive`, and others.
+    The state is that of the header `Swarm`: `active/manager`, `active/worker`, `inactive`, and others.
     """
 
     status: int
@@ -41,25 +41,25 @@ class Answer:
 
 
 class Tunnel:
-    """The connections to the engine inside one container, for all threads: two are kept open.
+    """The connections of all threads to the engine inside one container, two of which stay open.
 
-    Requests have the API version that suits the engine. It's known from the first `/_ping`, which costs about
-    2 ms, and each later one checks it: the container may start again with another engine.
+    Requests use the API version that suits the engine. The first `/_ping`, which takes about 2 ms, finds it
+    out, and each later one checks it, because the container may restart with another engine.
     """
 
     def __init__(self, client: Callable[[], docker.DockerClient], container_id: str) -> None:
         """`client` returns the calling thread's client of the outer engine."""
         self._client, self._container_id = client, container_id
         self._pool = Pool(self._dial)
-        self._versions = ("", "")  # the one that the engine announced, and the one to use
+        self._versions = ("", "")  # the version that the engine announced, and the one to use
 
     def _dial(self) -> "Stream":
         return dial(self._client(), self._container_id)
 
     def open_api(self, timeout: int = 30) -> docker.APIClient:
-        """Return a docker-py client; `timeout` in seconds bounds each call. Not safe across threads.
+        """Return a docker-py client; `timeout` in seconds limits each call. Not thread-safe.
 
-        This and its calls raise requests.ConnectionError when the node does not answer.
+        This and its calls raise requests.ConnectionError if the node doesn't answer.
         """
         try:
             version = self._version(timeout)
@@ -68,14 +68,14 @@ class Tunnel:
         return _TunnelledClient(self._pool, version, timeout)
 
     def get(self, path: str, timeout: float = ANSWER_SECONDS) -> Answer:
-        """The answer to a GET request, at half of docker-py's cost. Safe across threads.
+        """The answer to a GET request, at half of docker-py's cost. Thread-safe.
 
-        `timeout` in seconds bounds the wait for it. Raises one of ERRORS when there is none.
+        `timeout` in seconds limits the wait. Raises one of ERRORS if there is no answer.
         """
         return self._ping(timeout) if path == PING else self._ask(path, timeout)
 
     def lines(self, path: str) -> "Lines":
-        """Open a connection of its own for an answer without end, such as `/events`. Raises one of ERRORS."""
+        """Open a separate connection for an endless answer, such as `/events`. Raises one of ERRORS."""
         version = self._version(ANSWER_SECONDS)
         return Lines(self._dial(), version, path)
 
@@ -101,7 +101,7 @@ class Tunnel:
         return Answer(reply.status, swarm, None)
 
     def _swarm_state(self, timeout: float) -> str | None:
-        """What the header `Swarm` would say, by the answer to `/info`: Docker 20.10 doesn't send it."""
+        """What the header `Swarm` would say, from the answer to `/info`; Docker 20.10 doesn't send it."""
         try:
             info = self._ask("/info", timeout).body
         except urllib3.exceptions.ReadTimeoutError:
@@ -120,7 +120,7 @@ class Tunnel:
 
     def _request(self, path: str, timeout: float) -> urllib3.BaseHTTPResponse:
         reply = self._pool.urlopen("GET", path, timeout=timeout, retries=False)
-        # A connection that breaks within the headers looks like their end.
+        # If a connection breaks within the headers, it looks as if they had ended.
         if _kind(reply) not in (_JSON, _TEXT):
             raise HTTPException(f"{path} was answered in part, or not by an engine")
         return reply
@@ -131,15 +131,15 @@ def _kind(reply: urllib3.BaseHTTPResponse) -> str:
 
 
 class Lines:
-    """The lines of an answer without end; `close` ends it, from any thread."""
+    """The lines of an endless answer; `close` ends it, from any thread."""
 
     def __init__(self, stream: "Stream", version: str, path: str) -> None:
         self._stream, self._version, self._path = stream, version, path
 
     def __iter__(self) -> Iterator[bytes]:
-        """Ask, and yield lines until either side hangs up. Raises one of ERRORS."""
+        """Send the request, and yield lines until either side closes. Raises one of ERRORS."""
         connection = HTTPConnection("node")
-        connection.sock = self._stream  # it has all of a socket that is needed
+        connection.sock = self._stream  # it has everything that's needed of a socket
         self._stream.settimeout(ANSWER_SECONDS)
         connection.request("GET", f"/v{self._version}{self._path}")
         response = connection.getresponse()
@@ -149,14 +149,14 @@ class Lines:
         yield from response
 
     def close(self) -> None:
-        """Hang up. Idempotent."""
+        """Close the connection. Idempotent."""
         self._stream.close()
 
 
 def open_api(client: docker.DockerClient, container_id: str, timeout: int = 30) -> docker.APIClient:
-    """A docker-py client of the engine inside a container, with connections of its own; `close` ends them.
+    """A docker-py client of the engine inside a container, with its own connections; `close` ends them.
 
-    Raises requests.ConnectionError when the engine does not answer.
+    Raises requests.ConnectionError if the engine doesn't answer.
     """
     return Tunnel(lambda: client, container_id).open_api(timeout)
 
@@ -168,7 +168,7 @@ class _TunnelledClient(docker.APIClient):
 
 
 def dial(client: docker.DockerClient, container_id: str) -> "Stream":
-    """Connect to the engine inside the container. The process there ends when the stream is closed."""
+    """Connect to the engine inside the container. Closing the stream ends the process there."""
     return Stream(Execution(client, container_id, ["docker", "system", "dial-stdio"], stdin=True))
 
 
@@ -185,7 +185,7 @@ class Stream:
         return io.BufferedReader(_Output(self._process))
 
     def fileno(self) -> int:
-        """urllib3 polls it: an idle connection that turns readable was dropped, and a new one is opened."""
+        """For urllib3, which polls it: an idle connection that becomes readable has been dropped."""
         return self._process.fileno()
 
     def settimeout(self, seconds: float | None) -> None:

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-# A program of its own: once it exits, the new process is an orphan, so labkit never has to wait for it. A
-# shell's `&` won't do: it leaves SIGINT ignored in the new process, and in every container of an engine that
-# was started that way.
+# A separate program: once it exits, the new process is an orphan, so labkit never has to wait for it. A
+# shell's `&` won't do, because the new process would ignore SIGINT, and so would every container of an engine
+# that was started that way.
 _STARTER = """
 import subprocess, sys
 inherited, *command = sys.argv[1:]
@@ -29,10 +29,10 @@ else:
 
 
 def spawn_detached(command: Sequence[str], log: Path, pass_fds: Sequence[int] = ()) -> int:
-    """Start a command that runs on when labkit ends; return its pid. Its output replaces what `log` holds.
+    """Start a command that keeps running when labkit ends; return its pid. Its output replaces `log`.
 
-    It has a session of its own, so Ctrl-C in the terminal doesn't reach it. It holds none of labkit's open
-    files except `pass_fds`. Raises OSError when the command can't be started.
+    It has its own session, so Ctrl-C in the terminal doesn't reach it. It inherits none of labkit's open
+    files except `pass_fds`. Raises OSError if the command can't be started.
     """
     with log.open("wb") as output:
         starter = subprocess.run(

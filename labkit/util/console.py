@@ -1,4 +1,4 @@
-"""Prints what labkit does: steps in order, each with a status line, and aligned tables."""
+"""Prints what labkit does: steps, each with a status line, and aligned tables."""
 
 import shutil
 import sys

@@ -1,4 +1,4 @@
-"""Waits for a state with a deadline: the one loop that polls."""
+"""`Deadline`: the loop that polls for a state until a deadline."""
 
 import time
 from collections.abc import Iterator

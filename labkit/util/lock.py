@@ -1,4 +1,4 @@
-"""Locks, so that only one command at a time works on something; the system releases a dead holder's."""
+"""Locks, so that only one command at a time works on something. The system releases a dead holder's lock."""
 
 import contextlib
 import os
@@ -19,8 +19,8 @@ _UNKNOWN = "another command"
 def hold(name: str, *, wait: float = 600, say: Say | None = None) -> Iterator[None]:
     """Hold the lock called `name`; wait up to `wait` seconds for another command to finish.
 
-    `say` is told whom this waits for, and again whenever that one has noted what it's at. Raises LabBusy
-    with the other command's pid if it doesn't finish.
+    `say` gets a line about the command that this waits for, and another one whenever that command notes its
+    progress. Raises LabBusy with the other command's pid if it doesn't finish.
     """
     import fcntl  # here because Windows doesn't have it, and its users deserve a better message
 
@@ -33,7 +33,9 @@ def hold(name: str, *, wait: float = 600, say: Say | None = None) -> Iterator[No
                 break
             except BlockingIOError:
                 now = f"Waiting for {_holder(path)} to finish{_progress(path)} …"
-                if say and now != told and not (told and _UNKNOWN in now):  # it's just being noted
+                if (
+                    say and now != told and not (told and _UNKNOWN in now)
+                ):  # its holder hasn't written its name yet
                     say(now)
                     told = now
         else:
@@ -49,12 +51,12 @@ def hold(name: str, *, wait: float = 600, say: Say | None = None) -> Iterator[No
 
 
 def note(name: str, progress: str) -> None:
-    """Note what the holder of a lock, which is this process, is at, for those who wait for it."""
+    """Note the progress of this process, which holds a lock, for the commands that wait for it."""
     _note(_path(name), f"{_myself()}\n{progress}")
 
 
 def is_held(name: str) -> bool:
-    """Whether a process holds the lock at this moment."""
+    """Whether any process holds the lock now."""
     import fcntl
 
     with _path(name).open("a") as file:
@@ -76,7 +78,7 @@ def _myself() -> str:
 
 
 def _note(path: Path, text: str) -> None:
-    """Write who holds the lock, for others to read. Only a courtesy: a full disk must not stop the work."""
+    """Write who holds the lock, for others to read. It's only a courtesy, so a full disk doesn't matter."""
     with contextlib.suppress(OSError):
         path.write_text(text, encoding="utf-8", errors="replace")
 

@@ -1,4 +1,4 @@
-"""The folder for everything that outlives a labkit process: logs, pid files, progress."""
+"""The folder for state that outlives a labkit process, such as logs, pid files, and locks."""
 
 import os
 from pathlib import Path

@@ -1,10 +1,10 @@
-"""Writes what docs/ derives from the chapters, so that it cannot drift from them.
+"""Generates the pages in docs/ that are derived from the chapters, so that they can't drift apart.
 
     python -m tests.notebooks.sheets
 
-`glossary.md` has the sentences that define a term, which chapters set in italics; `commands.md` each docker
-command with its first example; `coverage.md` where each command and concept of the course's source, as
-listed in `course-notes.toml`, is taught.
+`glossary.md` has the sentences that define a term, which chapters set in italics. `commands.md` has each
+docker command with its first example. `coverage.md` says where each command and concept of the course's
+source, as listed in `course-notes.toml`, is taught.
 """
 
 import re
@@ -23,8 +23,12 @@ NOTES = Path(__file__).with_name("course-notes.toml")
 
 _TERM = re.compile(r"(?<![*\w])\*([^*\s][^*\n]*)\*(?![*\w])")
 _FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
-_SENTENCE_ENDS = re.compile(r"(?<=[.!?:])\s+(?=[A-Z`*])")
-_LEANS_ON_WHAT_STANDS_BEFORE = re.compile(r"(?:That|This|These|It|They|Both|There|From then)\b")
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?:])\)?\s+(?=\(?[A-Z`*])")
+_NEEDS_SENTENCE_BEFORE = re.compile(
+    r"(?:That|This|These|It|They|Both|There|From then"
+    r"|The (?:one|first|last|second|third)|Each (?:of them|computer))\b"
+)
+_ONLY_STRESSED = {"not"}
 _GROUPS = {"container", "image", "system"} | {
     "node",
     "service",
@@ -41,7 +45,7 @@ _COMMAND = re.compile(r"(?<![\w/.-])docker ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)?)"
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell with its place: the chapter's file and title, and the section that it stands in."""
+    """A cell with its place: the chapter's file and title, and the section that it's in."""
 
     chapter: Path
     title: str
@@ -78,7 +82,7 @@ def _is_text(cell: nbformat.NotebookNode) -> bool:
 
 
 def terms() -> dict[str, tuple[str, list[Cell]]]:
-    """Each term, with the sentence that first defines it and all cells that do; abbreviations stay so."""
+    """Each term, with the sentence that first defines it and all cells that do; acronyms keep capitals."""
     found: dict[str, tuple[str, list[Cell]]] = {}
     for cell in cells():
         if cell.kind != "markdown":
@@ -98,14 +102,19 @@ def _defined(source: str) -> Iterator[tuple[str, str]]:
         flat = re.sub(r"^(?:- |\d+\. |> )+", "", " ".join(block.split()))
         before = ""
         for sentence in _SENTENCE_ENDS.split(flat):
-            leans = _LEANS_ON_WHAT_STANDS_BEFORE.match(sentence)
+            if sentence.count("(") != sentence.count(")"):  # several sentences in parentheses
+                sentence = sentence.removeprefix("(").removesuffix(")")
+            leans = _NEEDS_SENTENCE_BEFORE.match(sentence)
             for match in _TERM.finditer(sentence):
-                yield match[1], f"{before} {sentence}".strip() if leans else sentence
+                if match[1] not in _ONLY_STRESSED:
+                    yield match[1], f"{before} {sentence}".strip() if leans else sentence
             before = sentence
 
 
 def glossary() -> str:
-    lines = ["# Glossary", "", "Each term as the chapter that introduces it defines it.", ""]
+    lines = ["# Glossary", ""]
+    lines += ["Each definition is quoted from the chapter that introduces the term. The numbers link to the"]
+    lines += ["chapters that define it.", ""]
     for term, (sentence, where) in terms().items():
         links = " ".join(dict.fromkeys(cell.link for cell in where))
         lines += [f"## {term}", "", f"{sentence} {links}", ""]
@@ -131,8 +140,8 @@ def commands() -> dict[str, tuple[str, Cell]]:
 
 def command_sheet() -> str:
     rows = [(name, line, cell) for name, (line, cell) in commands().items()]
-    lines = ["# Commands", "", "Each docker command of the course, as the chapters first use it.", ""]
-    lines += ["| Command | For example | Chapter: section |", "|---|---|---|"]
+    lines = ["# Commands", "", "Every docker command in the course, with the first example of its use.", ""]
+    lines += ["| Command | Example | Chapter and section |", "|---|---|---|"]
     lines += [f"| `{name}` | `{_in_table(line)}` | {cell.link} {cell.section} |" for name, line, cell in rows]
     return "\n".join(lines) + "\n"
 
@@ -167,8 +176,12 @@ def notes() -> list[Note]:
 
 def coverage() -> str:
     among = cells()
-    lines = ["# What of the course's source is taught where", ""]
-    lines += ["| In the source | Chapter: section | Remark |", "|---|---|---|"]
+    lines = ["# Where each topic of the source is taught", ""]
+    lines += [
+        "This table lists the commands and concepts of the material that the course is based on, and where"
+    ]
+    lines += ["the course teaches each of them. Remarks correct or update the source where necessary.", ""]
+    lines += ["| In the source | Chapter and section | Remark |", "|---|---|---|"]
     for note in notes():
         cell = note.cell(among)
         said = f"`{_in_table(note.said)}`" if note.kind == "command" else _in_table(note.said)
@@ -184,4 +197,4 @@ if __name__ == "__main__":
     for name, text in SHEETS.items():
         (ROOT / "docs" / name).write_text(text(), encoding="utf-8")
     untaught = [note.said for note in notes() if note.cell(cells()) is None]
-    print(table([(said,) for said in untaught], ("NOT TAUGHT YET",)) if untaught else "all is taught")
+    print(table([(said,) for said in untaught], ("NOT TAUGHT YET",)) if untaught else "everything is taught")

@@ -101,7 +101,7 @@ def test_a_task_that_swarm_does_not_look_at_again_is_replaced(swarm: Lab) -> Non
     swarm.wait(checks.node_down("worker2"), timeout=60)
     for name in ("labeled", "scaled", "control"):
         do(swarm, f"docker service create -d --name {name} --constraint node.hostname==worker2 web:1")
-        told(swarm, name, "no node is left: 2 outside its constraints, 1 closed to new tasks")
+        told(swarm, name, "no node is suitable: 2 ruled out by its constraints, 1 not accepting new tasks")
     do(swarm, "docker service update -d --label-add a=b labeled")
     do(swarm, "docker service scale -d scaled=2")
     do(swarm, "docker service create -d --name other web:1")  # the scheduler goes through its queue
@@ -123,9 +123,9 @@ def test_a_node_without_the_label_the_room_or_the_port_is_named_with_what_it_lac
     do(swarm, f"docker service create -d --name first --mode global {host}")
     swarm.wait(checks.running("first", 3))
     do(swarm, f"docker service create -d --name second {host}")
-    told(swarm, "label", "docker node update --label-add disk=ssd NODE gives a node that label")
+    told(swarm, "label", "docker node update --label-add disk=ssd NODE adds that label to a node")
     told(swarm, "room", r"each task reserves 900\.0 GiB memory; not reserved yet: manager1 has \d")
-    told(swarm, "second", "its port is taken on every node", "port 9100 in host mode, and so does first")
+    told(swarm, "second", "its port is in use on every node", "port 9100 in host mode, and so does first")
     do(swarm, "docker node update --label-add disk=ssd worker1")
     swarm.wait(checks.running("label", 1))
 
@@ -234,8 +234,8 @@ def stack_swarm(_shared_lab: Lab) -> Lab:
 @pytest.mark.parametrize(
     ("web", "rest", "words"),
     [
-        ("env_file: [{path: ./a.env, required: false}]", "", "list the paths alone"),
-        ("depends_on: {db: {condition: service_healthy}}", "", "list the names alone"),
+        ("env_file: [{path: ./a.env, required: false}]", "", "list only the paths"),
+        ("depends_on: {db: {condition: service_healthy}}", "", "list only the names"),
         ("ports: [{target: 80, published: '8080'}]", "", "without quotes"),
         ("deploy: {resources: {limits: {cpus: 0.5}}}", "", 'cpus: "0.5"'),
         ("mem_limit: 64m", "", "deploy: resources: limits:"),

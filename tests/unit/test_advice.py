@@ -11,7 +11,7 @@ DAEMON = "Error response from daemon: "
 RPC = f"{DAEMON}rpc error: code = "
 
 MESSAGES = {
-    "write /data/x: no space left on device": "gives back all that the lab took",
+    "write /data/x: no space left on device": "frees all that the lab used",
     f"{DAEMON}This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. "
     "Please run this command on a manager node or promote the current node to a manager.": "on a manager",
     f'{DAEMON}This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect '
@@ -78,8 +78,8 @@ MESSAGES = {
     "bash: line 1: dokcer: command not found": "check the spelling",
 }
 STACK_FILES = {
-    "services.web.env_file.0 must be a string": "list the paths alone",
-    "services.web.depends_on must be a list": "list the names alone",
+    "services.web.env_file.0 must be a string": "list only the paths",
+    "services.web.depends_on must be a list": "list only the names",
     "services.web.ports.0.published must be a integer": "without quotes",
     "services.web.deploy.resources.limits.cpus must be a string": 'cpus: "0.5"',
     "services.web.healthcheck.interval must be a string": "write the value as that type",

@@ -43,7 +43,7 @@ CASES: list[tuple[Check, str, bool, str]] = [
         False,
         "worker1 is in a swarm (its swarm state is active)",
     ),
-    (checks.swarm_inactive("worker9"), "bare", False, "worker9 is no node of this lab"),
+    (checks.swarm_inactive("worker9"), "bare", False, "worker9 is not a node of this lab"),
     (checks.swarm_active("worker1"), "three-nodes", True, "worker1 is in a swarm"),
     (
         checks.swarm_active(),

@@ -263,7 +263,7 @@ def test_another_refusal_is_raised_as_it_is() -> None:
         run(Node("n1", refusal(500)))
 
 
-@pytest.mark.parametrize(("status", "words"), [(None, "n1 is gone"), ("running", "n1 was started again")])
+@pytest.mark.parametrize(("status", "words"), [(None, "n1 is gone"), ("running", "n1 was restarted")])
 def test_a_node_that_is_removed_meanwhile_is_no_answer(status: str | None, words: str) -> None:
     node = Node("n1", Process().ends())
     node.processes[0].forgotten = True  # type: ignore[union-attr]

@@ -46,16 +46,16 @@ def test_a_service_that_runs_says_where_and_that_all_is_well() -> None:
 
 def test_a_global_service_counts_the_nodes_that_it_is_meant_for() -> None:
     first, *_ = said("drained", "everywhere")
-    assert first == "everywhere (base:1): one task on each node that fits wanted, 2 of 2 running."
+    assert first == "everywhere (base:1): one task on each suitable node wanted, 2 of 2 running."
 
 
 def test_a_constraint_that_no_node_meets_is_named_with_what_nodes_have_and_the_way_out() -> None:
     assert said("services", "pending") == [
         "pending (base:1): 1 replica wanted, 0 of 1 running.",
-        "pending.1 waits for a node: no node fits its constraints.",
+        "pending.1 waits for a node: no node meets its constraints.",
         "  it asks for node.labels.disk==ssd: no node fits "
         "(manager1 has none, worker1 has none, worker2 has none)",
-        "  docker node update --label-add disk=ssd NODE gives a node that label",
+        "  docker node update --label-add disk=ssd NODE adds that label to a node",
     ]
 
 
@@ -71,8 +71,8 @@ def test_a_constraint_that_some_node_meets_is_not_to_blame() -> None:
 
 def test_nodes_that_are_closed_and_nodes_that_are_down_need_different_things() -> None:
     drained, down = said("drained", "pending"), said("manager-unreachable", "pending")
-    assert "  worker1 is on drain: docker node update --availability active NODE opens one" in drained
-    assert "  worker2 is down: it has to come back, or others have to do its work" in down
+    assert "  worker1 is on drain: docker node update --availability active NODE reopens one" in drained
+    assert "  worker2 is down: it has to come back, or other nodes have to take over" in down
     assert not any("availability active" in line for line in down)
 
 
@@ -95,8 +95,8 @@ def test_a_port_in_host_mode_is_told_with_who_else_has_it() -> None:
         snapshot, "pending", [replace(task, message=taken) for task in of(snapshot, "pending")]
     )
     assert explain(snapshot, "pending").splitlines()[1:] == [
-        "pending.1 waits for a node: its port is taken on every node.",
-        "  it publishes port 9100 in host mode, and so does everywhere: one task on a node can have it",
+        "pending.1 waits for a node: its port is in use on every node.",
+        "  it publishes port 9100 in host mode, and so does everywhere: only one task per node can use it",
     ]
 
 
@@ -126,7 +126,7 @@ def test_a_pending_task_that_swarm_has_dropped_is_to_be_replaced() -> None:
 )
 def test_a_pending_task_that_waits_with_reason_is_not_called_dropped(fields: dict[str, object]) -> None:
     first, *_ = explain(dropped(**fields), "pending").splitlines()[1:]
-    assert first == "pending.1 waits for a node: no node fits its constraints."
+    assert first == "pending.1 waits for a node: no node meets its constraints."
 
 
 def test_a_task_that_was_made_a_moment_ago_is_not_called_dropped() -> None:
@@ -164,7 +164,7 @@ def test_a_task_that_was_killed_is_not_sent_to_its_logs() -> None:
     lines = explain(crashed(recorded("services")), "web").splitlines()
     assert "1 of its tasks ended: exit code 137." in lines
     assert (
-        "  it was killed, by a person or a program, or by the kernel because its node ran out of memory"
+        "  it was killed by a person, by a program, or by the kernel because its node ran out of memory"
         in lines
     )
     assert any("it won't be replaced" in line for line in lines)
@@ -176,7 +176,7 @@ def test_what_has_healed_is_history_and_no_trouble() -> None:
     snapshot = with_tasks(snapshot, "web", [*of(snapshot, "web"), *of(crashed(snapshot), "web")[:1]])
     assert troubles(snapshot, "web") == []
     *_, before, last = explain(snapshot, "web").splitlines()
-    assert before == "Before, 1 of its tasks ended: exit code 137. Others run in their place now."
+    assert before == "Before, 1 of its tasks ended: exit code 137. Replacements are running now."
     assert last == "Everything is as it should be."
 
 
@@ -185,7 +185,7 @@ def test_a_task_that_has_done_its_work_is_no_failure() -> None:
     done = replace(of(snapshot, "web")[0], state="complete", desired_state="shutdown", message="finished")
     lines = explain(with_tasks(snapshot, "web", [done]), "web").splitlines()
     assert lines[1:] == [
-        "1 of its tasks ended well, with exit code 0, and its restart policy starts no other."
+        "1 of its tasks completed, with exit code 0, and its restart policy doesn't start another."
     ]
 
 
@@ -212,7 +212,7 @@ def test_a_task_held_back_says_so() -> None:
 
 def test_a_service_scaled_to_nothing_wants_nothing() -> None:
     snapshot = changed(with_tasks(recorded("services"), "web", []), "web", replicas=0)
-    assert "It is scaled to 0: nothing is meant to run." in explain(snapshot, "web")
+    assert "It is scaled to 0, so no tasks should run." in explain(snapshot, "web")
 
 
 def test_a_node_tells_what_it_takes_and_runs() -> None:
@@ -268,11 +268,11 @@ def test_a_full_network_is_counted_with_who_has_its_addresses_and_two_ways_out()
         "and worker2.",
         "  everything that should run there needs 24: 20 tasks, 1 virtual IP and 3 load balancers",
         "  a network keeps its size: run fewer tasks (docker service scale web=9) or move web to a larger "
-        "one, by default a /24:",
+        "one (a /24 by default):",
         "  docker network create -d overlay NEW",
         "  docker service update --update-order start-first --network-rm small --network-add NEW web",
         "Before, 1 of its tasks ended: node is missing network attachments, ip addresses may be exhausted. "
-        "Others run in their place now.",
+        "Replacements are running now.",
     ]
 
 
@@ -303,13 +303,13 @@ def test_a_port_that_a_container_has_is_one_reason_however_often_it_happened() -
 
 def test_a_recorded_port_in_host_mode_names_the_service_that_has_it() -> None:
     assert said("host-ports", "second")[1:] == [
-        "second.1 waits for a node: its port is taken on every node.",
-        "  it publishes port 9100 in host mode, and so does first: one task on a node can have it",
+        "second.1 waits for a node: its port is in use on every node.",
+        "  it publishes port 9100 in host mode, and so does first: only one task per node can use it",
     ]
 
 
 def test_nodes_without_the_label_the_room_or_the_place_say_what_they_have() -> None:
-    assert "  docker node update --label-add disk=ssd NODE gives a node that label" in said(
+    assert "  docker node update --label-add disk=ssd NODE adds that label to a node" in said(
         "no-room", "label"
     )
     assert said("no-room", "room")[-1] == (
@@ -333,8 +333,8 @@ def test_recorded_tasks_that_swarm_has_dropped_are_told_from_one_that_it_took() 
 
 def test_a_health_check_that_never_passes_is_shown_even_if_the_program_ends_with_0() -> None:
     assert said("unhealthy", "sick")[-4:] == [
-        "3 of its tasks ended well, with exit code 0.",
-        "  a task that fails its health check is stopped, and then its program may well end with 0",
+        "3 of its tasks completed, with exit code 0.",
+        "  a task that fails its health check is stopped, and its program may then exit with 0",
         "  it runs echo database unreachable; exit 1",
         "  what it printed: docker inspect --format '{{json .State.Health.Log}}' b4163443d7ce on worker2",
     ]
@@ -361,7 +361,7 @@ def test_a_task_over_its_limit_of_memory_is_told_how_to_make_sure_and_what_to_ch
 def test_a_network_whose_subnet_overlaps_is_named_with_the_subnets_in_use() -> None:
     assert said("subnet-overlaps", "onov2")[1:] == [
         "onov2.1 waits for an address on ov2, which has no subnet.",
-        "  the one that was asked for overlaps another, or the default address pool is used up",
+        "  the requested subnet overlaps another one, or the default address pool is used up",
         "  in use: ov1 10.78.0.0/24; ingress 10.0.0.0/24",
         "  docker network create -d overlay --subnet SUBNET NEW, with one that is free",
         "  docker service update --update-order start-first --network-rm ov2 --network-add NEW onov2",

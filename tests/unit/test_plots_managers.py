@@ -171,7 +171,7 @@ def test_all_that_are_off_must_come_back_when_the_majority_needs_them() -> None:
 def test_managers_that_are_on_but_cannot_agree() -> None:
     before = view("leader", "reachable", "reachable")
     for words in (describe_managers(lost(3, 0)), describe_managers(lost(2, 1), before=before)):
-        assert "Enough managers are on: they choose a leader, or cannot reach each other." in words
+        assert "Enough managers are on: they are electing a leader, or cannot reach each other." in words
 
 
 def test_a_frozen_manager_does_not_vote() -> None:
@@ -186,5 +186,5 @@ def test_a_frozen_manager_does_not_vote() -> None:
 def test_without_a_swarm_it_says_so() -> None:
     assert describe_managers(NO_SWARM).splitlines() == [
         "There is no swarm yet.",
-        "The first engine that makes a swarm is its first manager: docker swarm init.",
+        "The first engine that creates a swarm is its first manager: docker swarm init.",
     ]

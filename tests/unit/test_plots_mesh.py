@@ -57,7 +57,7 @@ def test_nothing_lies_on_anything(name: str) -> None:
         ("uneven", "Every node answered; web.1 answered most, 48 of 60 requests."),
         ("some-lost", "3 of 63 requests got no answer; web.1 answered most, 48 of 60 requests."),
         ("none", "No request got an answer."),
-        ("unknown", "Every node answered; 15 requests answered, by tasks that do not tell who they are."),
+        ("unknown", "Every node answered; 15 requests answered, by tasks that do not identify themselves."),
         ("empty", "No request was made."),
     ],
 )

@@ -189,7 +189,7 @@ def test_tasks_that_wait_tell_why() -> None:
     words = texts(placement(recorded("pending-and-failed")))
     assert "4 tasks waiting for a node" in words
     assert {"big.1", "big.2", "ssd.1", "ssd.2"} <= {*words}
-    assert {"no node has the room it asks for", "no node fits its constraints"} <= {*words}
+    assert {"no node has enough free resources", "no node meets its constraints"} <= {*words}
 
 
 @pytest.mark.parametrize(
@@ -197,13 +197,13 @@ def test_tasks_that_wait_tell_why() -> None:
     [
         (
             "no suitable node (scheduling constraints not satisfied on 3 nodes)",
-            "no node fits its constraints",
+            "no node meets its constraints",
         ),
         ("no suitable node (missing plugin on 1 node)", "no node has its plugin"),
         ("no suitable node (max replicas per node limit exceed)", "every node has its maximum of replicas"),
         (
             "no suitable node (insufficient resources on 2 nodes; 1 node not available for new tasks)",
-            "no node is left: 2 without the room it asks for, 1 closed to new tasks",
+            "no node is suitable: 2 without enough free resources, 1 not accepting new tasks",
         ),
         ("no suitable node", "no node is suitable"),
         ("no suitable node (something new on 2 nodes)", "something new on 2 nodes"),
@@ -362,8 +362,8 @@ def test_the_description_tells_each_node_and_service() -> None:
     assert describe_placement(recorded("pending-and-failed")).splitlines()[3:] == [
         "worker2 (worker, ready): crash.1 assigned and web.3. Failed: 1 task of crash, the last by:"
         " exit code 3. Failed: 1 task of nope, the last by: no such image: nosuch:1.",
-        "Waiting for a node: big.1 and big.2, because no node has the room it asks for.",
-        "Waiting for a node: ssd.1 and ssd.2, because no node fits its constraints.",
+        "Waiting for a node: big.1 and big.2, because no node has enough free resources.",
+        "Waiting for a node: ssd.1 and ssd.2, because no node meets its constraints.",
         "Service big (web:1): 0 of 2 run.",
         "Service crash (toolbox:latest): 0 of 1 run.",
         "Service nope (nosuch:1): 0 of 1 run.",
@@ -384,7 +384,7 @@ def test_one_more_task_than_wanted_hides_none_that_is_missing() -> None:
 def test_without_a_swarm_the_machines_are_told() -> None:
     assert describe_placement(NO_SWARM).splitlines() == [
         "There is no swarm yet.",
-        "Each engine is on its own until one of them makes a swarm: docker swarm init.",
+        "Each engine is on its own until one of them creates a swarm: docker swarm init.",
         "manager1: in no swarm.",
         "worker1: off.",
         "worker2: frozen.",

@@ -198,7 +198,7 @@ def test_a_build_goes_without_a_proxy_that_does_not_answer(engine: Engine, tmp_p
     configure(tmp_path, default={"httpProxy": f"http://me:secret@localhost.:{gone.port}/"})
     way = proxies.for_builds(client(), said.append)
     assert not way
-    assert said == [f"the proxy localhost.:{gone.port} does not answer; going without it"]
+    assert said == [f"the proxy localhost.:{gone.port} does not answer; continuing without it"]
     assert build(engine, tmp_path) == {"BASE": "a"}
 
 

@@ -85,8 +85,8 @@ PROBLEMS = {
     "a\0b": "no file 'a\0b' in ",
     "x" * 300: "no file 'xxx",
     "text.json": "cannot read the seccomp profile ",
-    "list.json": "is no seccomp profile: it has no defaultAction",
-    "empty.json": "is no seccomp profile: it has no defaultAction",
+    "list.json": "is not a seccomp profile: it has no defaultAction",
+    "empty.json": "is not a seccomp profile: it has no defaultAction",
     "bytes.json": "cannot read the seccomp profile ",
 }
 

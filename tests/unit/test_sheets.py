@@ -11,7 +11,7 @@ from tests.notebooks.sheets import Note
 @pytest.mark.parametrize(("name", "text"), sheets.SHEETS.items())
 def test_docs_are_as_the_chapters_are(name: str, text: Callable[[], str]) -> None:
     written = (sheets.ROOT / "docs" / name).read_text(encoding="utf-8")
-    assert written == text(), "write it anew: python -m tests.notebooks.sheets"
+    assert written == text(), "regenerate it: python -m tests.notebooks.sheets"
 
 
 @pytest.mark.parametrize("note", sheets.notes(), ids=lambda note: note.said[:60])

@@ -90,7 +90,7 @@ def test_logs_of_a_swarm_whose_nodes_all_answer_get_no_reason() -> None:
 )
 def test_what_waits_for_tasks_is_told_why_they_wait(command: str) -> None:
     first, *_ = stalled.reasons(command, recorded("services"))
-    assert first == "pending.1 waits for a node: no node fits its constraints."
+    assert first == "pending.1 waits for a node: no node meets its constraints."
 
 
 def test_only_logs_are_said_to_wait_while_they_do() -> None:

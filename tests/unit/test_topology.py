@@ -334,8 +334,7 @@ MISTAKES = {
     ),
     "a volume with a name that says not that it is shared": (
         {"volumes/worker2/name": "mine"},
-        "volumes.worker2.labels: needs org.labkit.cache: "
-        "a volume with a name of its own is shared by all labs",
+        "volumes.worker2.labels: needs org.labkit.cache: a volume with its own name is shared by all labs",
     ),
     "a volume without labels": ({"volumes/worker2/labels": MISSING}, "volumes.worker2.labels: missing"),
     "a health check by a shell": (

@@ -266,7 +266,7 @@ def test_entries_that_cannot_be_read_are_left_out_and_logged_once(
     node.stream.put(*BAD, line("container", "start", name="alone"))
     assert [event.subject for event in followed.told(1)] == ["alone"]
     assert len(node.streams) == 1
-    assert logged(caplog, "an event of manager1 could not be read") == 1
+    assert logged(caplog, "an event of manager1 could not be parsed") == 1
 
 
 def test_an_entry_without_its_actor_is_left_out(followed: Cluster) -> None:
@@ -310,7 +310,7 @@ def test_a_look_that_fails_unexpectedly_is_logged_and_followed_by_others(
     followed.members["manager1"].stream.put(line("container", "start", name="alone"))
     eventually(lambda: followed.frames[-1].snapshot == followed.seen("inactive"), "the change")
     assert [event.subject for event in followed.events] == ["alone"]  # no event is lost meanwhile
-    assert logged(caplog, "the swarm could not be looked at") == 1
+    assert logged(caplog, "could not take a snapshot of the swarm") == 1
 
 
 def test_an_engine_that_is_gone_is_told_once(followed: Cluster) -> None:

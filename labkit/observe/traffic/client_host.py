@@ -1,9 +1,9 @@
 """A client outside the swarm: where the lab's own requests to published ports come from.
 
-That is the container of the lab's registry. It stands on the nodes' network as any client would, so a
-request really passes a node's published port, and a node that is cut off or stopped is really out of reach;
-it belongs to no swarm and runs on whatever becomes of the nodes; it has curl and nc. A node would not do:
-what it sends to its own port takes another way through the kernel.
+That's the container of the lab's registry. It's on the nodes' network like any client, so a request really
+goes through a node's published port, and a node that is cut off or stopped really can't be reached. It isn't
+in the swarm, it keeps running while nodes come and go, and it has curl and nc. A node wouldn't do, because
+requests to its own port take another path through the kernel.
 """
 
 from docker.errors import APIError
@@ -17,11 +17,11 @@ _SERVICE = "registry"
 
 
 def start(context: EngineContext, script: str, *arguments: str) -> Execution:
-    """Start a shell script there, attached, with the standard input open.
+    """Start a shell script there, attached, with its standard input open.
 
-    A script has to end when its input does: then it was stopped, or whoever started it is gone. It leads a
-    process group of its own, as all execs do: `kill 0` ends it with all that it has started.
-    Raises LabNotRunning when the lab's registry does not run.
+    A script has to end when its input does, which means that it was stopped, or that its caller is gone. Like
+    all execs, it has its own process group, so `kill 0` ends it with all the processes that it has started.
+    Raises LabNotRunning if the lab's registry isn't running.
     """
     client = context.client()
     entry = service_entries(client, context.lab).get(_SERVICE)

@@ -1,4 +1,4 @@
-"""A small load generator: requests that enter the swarm at published ports of nodes, and who answered."""
+"""A small load generator: sends requests to published ports of nodes, and notes which tasks answered."""
 
 import contextlib
 import threading
@@ -11,7 +11,7 @@ from labkit.transport.attach import STDOUT
 from labkit.util.errors import LabError
 from labkit.util.text import counted
 
-# A line for each request. A curl each, because a connection that is kept always reaches the same task.
+# Prints one line per request. Each has its own curl: a reused connection always reaches the same task.
 _ASK = f"""
 port=$1 requests=$2 every=$3 seconds=$4
 shift 4
@@ -39,16 +39,16 @@ kill 0
 
 _SILENT_SECONDS = 30.0
 _COMPLAINTS = 1000  # bytes
-_ROUND = 6  # requests to each node that tell which tasks answer there
+_ROUND = 6  # requests to each node to find out which tasks answer there
 
 
 class Load:
-    """Requests under way: at all `nodes` at once, at each of them one after the other.
+    """Running requests: to all `nodes` at once, one after the other to each.
 
-    `requests` at each node, or without an end; `every` in seconds lies between two, and each waits `patience`
-    seconds for its answer. `service` is the name of the service that publishes `port`, for the names of its
-    tasks. `sink` takes each answer as it comes, in a thread of this load. Use it in a `with`, or call `stop`.
-    Raises LabNotRunning when the lab does not run.
+    Each node gets `requests`, or an endless series, at intervals of `every` seconds, and each request waits
+    `patience` seconds for an answer. `service` is the name of the service that publishes `port`, and names
+    its tasks. `sink` takes each answer as it arrives, in a thread of this load. Use a `with` block, or call
+    `stop`. Raises LabNotRunning if the lab isn't running.
     """
 
     def __init__(
@@ -64,12 +64,13 @@ class Load:
     ) -> None:
         if not nodes:
             raise LabError(
-                "no node for the requests to enter at", next_step="name one, such as lab.node('manager1')"
+                "no node was given to send the requests to",
+                next_step="name one, such as lab.node('manager1')",
             )
         self._service, self._patience, self._sink = service, patience, sink
         self._answers: list[Answer] = []
         self._expected = None if requests is None else requests * len(nodes)
-        self._complaints = b""  # what the load generator says besides
+        self._complaints = b""  # the load generator's error messages
         self._stopped = False
         self._failure: Exception | None = None
         targets = [f"{node.name}={node.address}" for node in nodes]
@@ -78,14 +79,14 @@ class Load:
         self._process = client_host.start(
             nodes[0].context, _ASK, str(port), limit, f"{every:g}", f"{patience:g}", *targets
         )
-        # Somewhere an answer, or why there is none, comes within that time, or the client has gone.
+        # If neither an answer nor an error arrives within that time, the client is gone.
         self._process.settimeout(nodes[0].deadline(patience + every + _SILENT_SECONDS).seconds)
         self._reader = threading.Thread(target=self._read, name="labkit-load", daemon=True)
         self._reader.start()
 
     @property
     def answers(self) -> list[Answer]:
-        """What has come so far, in the order in which it came."""
+        """The answers so far, in the order of their arrival."""
         return self._answers.copy()
 
     @property
@@ -93,9 +94,9 @@ class Load:
         return self._reader.is_alive()
 
     def wait(self) -> list[Answer]:
-        """Wait for the last answer; return all. An interrupt stops the load.
+        """Wait for the last answer; return all of them. An interrupt stops the load.
 
-        Raises what the sink raised, and LabError when the load ended before all answers had come.
+        Raises what the sink raised, and LabError if the load ended before all answers had arrived.
         """
         try:
             self._reader.join()
@@ -106,7 +107,7 @@ class Load:
         return self.answers
 
     def stop(self) -> list[Answer]:
-        """Send no more requests, give up those under way; return the answers. Idempotent."""
+        """Send no more requests, and drop the current ones; return the answers. Idempotent."""
         self._stopped = True
         self._process.close()
         if threading.current_thread() is not self._reader:  # a sink may stop its load
@@ -122,7 +123,7 @@ class Load:
             raise self._failure
 
     def _read(self) -> None:
-        """Take the answers as they come; what goes wrong is kept for those who wait."""
+        """Take the answers as they arrive; keep an error for `wait`."""
         rest = b""
         try:
             for data in self._output():
@@ -171,11 +172,11 @@ def send(
     patience: float = answers.ANSWER_SECONDS,
     settle: float = 0,
 ) -> list[Answer]:
-    """Send `requests` to the published `port` of each node, all nodes at once; return what came back.
+    """Send `requests` to the published `port` of each node, all nodes at once; return the answers.
 
-    First it tries for up to `settle` seconds until the same tasks answer at every node: nodes hear of a new
-    task one after the other. Raises LabNotRunning when the lab does not run. A request without an answer is
-    no error but an `Answer`.
+    First wait for up to `settle` seconds until the same tasks answer at every node, because nodes learn about
+    a new task one after the other. Raises LabNotRunning if the lab isn't running. A request that gets no
+    response isn't an error; it's an `Answer` too.
     """
     if settle:
         for _ in nodes[0].deadline(settle).attempts(every=0.5):

@@ -1,8 +1,8 @@
-"""Brings the published ports of nodes to the learner's browser, wherever the engine is.
+"""Forwards published ports of nodes to the learner's browser, wherever the engine is.
 
-A listener on this machine's loopback address carries each connection, through the engine's exec, to the
-client outside the swarm, which connects to the node's port. So the browser sees what such a client sees:
-nothing, while the node is cut off.
+A listener on this computer's loopback address forwards each connection, through the engine's exec, to the
+client outside the swarm, which connects to the node's port. So the browser sees what such a client sees, and
+that's nothing while the node is cut off.
 """
 
 import contextlib
@@ -19,11 +19,11 @@ from labkit.util.errors import LabError
 
 _LOOPBACK = "127.0.0.1"
 _CONNECT_SECONDS = 5
-_WAKE_SECONDS = 2.0  # after which the acceptor looks at the latest whether it is to end
+_WAKE_SECONDS = 2.0  # how often the acceptor checks whether it should end
 _RETRY_SECONDS = 0.1
 _CHUNK = 65536
-# The end of the input ends the sending side alone, so that a reply may still come; after that long it ends
-# all: a browser, or a Python, that is gone looks the same.
+# The end of the input only closes the sending side, because a reply may still arrive. After that time
+# everything ends, because the end of the input may also mean that the browser, or Python, is gone.
 _REPLY_SECONDS = 10
 _CONNECT = f"""
 exec 3<&0
@@ -32,7 +32,7 @@ exec 3<&0
 
 
 class PortForward:
-    """Carries connections from a free local port to a `port` of a node, until it is closed."""
+    """Forwards connections from a free local port to a `port` of a node, until it is closed."""
 
     def __init__(self, node: Node, port: int) -> None:
         self.node, self.port = node, port
@@ -51,7 +51,7 @@ class PortForward:
 
     @property
     def url(self) -> str:
-        """Where a browser on this machine finds the port, in HTTP."""
+        """The URL at which a browser on this computer reaches the port, over HTTP."""
         return f"http://{_LOOPBACK}:{self._local_port}/"
 
     @property
@@ -59,14 +59,14 @@ class PortForward:
         return self._closing.is_set()
 
     def close(self) -> None:
-        """End every connection and listen no more. Idempotent."""
+        """End every connection and stop listening. Idempotent."""
         with self._lock:
             if self._closing.is_set():
                 return
             self._closing.set()
         address = _LOOPBACK, self._local_port
         with contextlib.suppress(OSError), socket.create_connection(address, _WAKE_SECONDS):
-            pass  # wakes the acceptor: closing a socket in which another thread waits does not, everywhere
+            pass  # wakes the acceptor, which closing its socket wouldn't do on every system
         self._acceptor.join()
         self._listener.close()
         with self._lock:
@@ -88,7 +88,7 @@ class PortForward:
                 browser, _ = self._listener.accept()
             except TimeoutError:
                 continue
-            except OSError:  # that one has hung up, or too many files are open
+            except OSError:  # the browser has hung up, or too many files are open
                 self._closing.wait(_RETRY_SECONDS)
                 continue
             self._carry(browser)
@@ -110,7 +110,7 @@ class PortForward:
 
 
 class _Connection(threading.Thread):
-    """One connection: this thread carries what the node says, another what the browser says."""
+    """One connection: this thread forwards what the node sends, another one what the browser sends."""
 
     def __init__(self, forward: PortForward, browser: socket.socket) -> None:
         super().__init__(name=f"labkit-forward-{forward.port}-down", daemon=True)
@@ -124,18 +124,18 @@ class _Connection(threading.Thread):
             try:
                 up = threading.Thread(target=self._send, args=(self._process,), daemon=True)
                 up.start()
-                if not self._forward.closed:  # meanwhile
+                if not self._forward.closed:  # in the meantime
                     self._receive(self._process)
             finally:
                 self.close()  # wakes the other thread
             up.join()
         except (LabError, *ERRORS):
-            pass  # the lab is gone: the browser sees a closed connection
+            pass  # the lab is gone, so the browser sees a closed connection
         finally:
             self.drop()
 
     def drop(self) -> None:
-        """Give it up once nothing is carried any more, or if it never began."""
+        """Drop it once it no longer forwards anything, or if it never began."""
         self._browser.close()
         self._forward._ended(self)
 
@@ -145,7 +145,7 @@ class _Connection(threading.Thread):
             self._process.close()
 
     def _hang_up(self) -> None:
-        with contextlib.suppress(OSError):  # the browser was faster
+        with contextlib.suppress(OSError):  # the browser has closed it already
             self._browser.shutdown(socket.SHUT_RDWR)
 
     def _receive(self, process: Execution) -> None:
@@ -162,7 +162,7 @@ class _Connection(threading.Thread):
 
 
 class PortForwards:
-    """The open port forwards of a cluster, by node and port; those who use one share it."""
+    """The open port forwards of a cluster, by node and port; all users of a port share one."""
 
     def __init__(self, _: Cluster) -> None:
         self._lock = threading.Lock()
@@ -170,7 +170,7 @@ class PortForwards:
         self._users: Counter[PortForward] = Counter()
 
     def use(self, node: Node, port: int) -> PortForward:
-        """The forward to a port of a node: the one that is open, else a new one. Give it up by `release`."""
+        """The forward to a port of a node: the open one, otherwise a new one. Return it with `release`."""
         key = node.container_id, port
         with self._lock:
             found = self._open.get(key)
@@ -180,7 +180,7 @@ class PortForwards:
             return found
 
     def release(self, forward: PortForward) -> None:
-        """Close a forward that `use` gave, once nobody uses it any more."""
+        """Return a forward from `use`; the last user closes it."""
         with self._lock:
             self._users[forward] -= 1
             last = not self._users[forward]

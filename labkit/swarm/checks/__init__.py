@@ -1,4 +1,4 @@
-"""Predicates over a `Snapshot`, each answering with a `Verdict`: one vocabulary for waiting and grading."""
+"""Checks of a `Snapshot`, each of which returns a `Verdict`: the same ones for waiting and grading."""
 
 from labkit.swarm.checks.members import (
     availability,

@@ -1,4 +1,4 @@
-"""Checks of engines, nodes and managers."""
+"""Checks of engines, nodes, and managers."""
 
 from collections.abc import Callable
 
@@ -7,22 +7,22 @@ from labkit.swarm.model import Node, Snapshot
 
 
 def swarm_inactive(*names: str) -> Check:
-    """The engines (all when none is named) belong to no swarm."""
+    """The engines (all if none is named) aren't in a swarm."""
     return _engines(names, lambda state: state == "inactive", "belongs to no swarm", "is in a swarm")
 
 
 def swarm_active(*names: str) -> Check:
-    """The engines (all when none is named) belong to a swarm."""
+    """The engines (all if none is named) are in a swarm."""
     return _engines(names, lambda state: state == "active", "is in a swarm", "is in no swarm")
 
 
 def swarm_locked(*names: str) -> Check:
-    """The engines (all when none is named) are managers that wait for their unlock key."""
+    """The engines (all if none is named) are managers that wait for their unlock key."""
     return _engines(names, lambda state: state == "locked", "is locked", "is not locked")
 
 
 def quorum_lost() -> Check:
-    """Managers are there, and too few of them to agree on anything."""
+    """There are managers, but too few of them to agree on anything."""
 
     def check(snapshot: Snapshot) -> Verdict:
         words = {None: "there is no swarm yet", False: "the quorum is lost", True: "there is a quorum"}
@@ -96,9 +96,9 @@ def manager_status(name: str, wanted: str) -> Check:
 
 
 def managers(count: int) -> Check:
-    """Exactly `count` managers take part, leader or reachable; those that were demoted have become workers.
+    """Exactly `count` managers are leader or reachable, and demoted ones have become workers.
 
-    A demoted node goes on as a manager for some seconds, and its entry changes until it's a worker.
+    A demoted node continues as a manager for some seconds, and its entry changes until it's a worker.
     """
 
     @in_swarm
@@ -114,14 +114,14 @@ def managers(count: int) -> Check:
 
 
 def availability(name: str, wanted: str) -> Check:
-    """The node's availability is `active`, `pause` or `drain`."""
+    """The node's availability is `active`, `pause`, or `drain`."""
     return _of_node(
         name, lambda node: node.availability == wanted, lambda node: f"has availability {node.availability}"
     )
 
 
 def label(name: str, key: str, value: str) -> Check:
-    """The node carries the label `key=value`."""
+    """The node has the label `key=value`."""
     return _of_node(
         name,
         lambda node: node.labels.get(key) == value,
@@ -134,7 +134,7 @@ def label(name: str, key: str, value: str) -> Check:
 
 
 def label_nowhere_else(name: str, key: str, value: str) -> Check:
-    """No node but this one carries the label `key=value`."""
+    """No other node has the label `key=value`."""
 
     @in_swarm
     def check(snapshot: Snapshot) -> Verdict:
@@ -168,7 +168,7 @@ def _engines(names: tuple[str, ...], test: Callable[[str], bool], good: str, bad
 def _describe_engine(snapshot: Snapshot, name: str, bad: str) -> str:
     engine = snapshot.engines.get(name)
     if engine is None:
-        return f"{name} is no node of this lab"
+        return f"{name} is not a node of this lab"
     if engine.swarm == "unknown":
         return f"{name} does not answer (its container is {engine.container})"
     return f"{name} {bad} (its swarm state is {engine.swarm})"

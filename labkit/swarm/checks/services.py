@@ -8,11 +8,11 @@ from labkit.swarm.model import Node, Port, Service, Snapshot, Task
 from labkit.util.text import counted
 
 CONSTRAINT = re.compile(r"\s*(\S+?)\s*(==|!=)\s*(.+?)\s*")
-"""A constraint of a service: its key, its sign and its value."""
+"""A constraint of a service: its key, its operator, and its value."""
 
 
 def running(service: str, count: int, *, on: str = "", image: str = "") -> Check:
-    """Exactly `count` tasks of the service run and are meant to; `on` one node, of one `image`, if named."""
+    """Exactly `count` desired tasks of the service are running; if given, `on` one node, with one `image`."""
 
     @in_swarm
     def check(snapshot: Snapshot) -> Verdict:
@@ -39,7 +39,7 @@ def _waits(task: Task) -> str:
 
 
 def tasks_on(node: str, service: str, count: int) -> Check:
-    """Exactly `count` tasks of the service run on the node and are meant to run."""
+    """Exactly `count` desired tasks of the service are running on the node."""
 
     @in_swarm
     def check(snapshot: Snapshot) -> Verdict:
@@ -74,7 +74,7 @@ def update(service: str, wanted: str) -> Check:
 
 
 def publishes(service: str, published: int, target: int, mode: str) -> Check:
-    """The service publishes this TCP port, in the mode `ingress` or `host`."""
+    """The service publishes this TCP port in `ingress` or `host` mode."""
 
     def check(_: Snapshot, found: Service) -> Verdict:
         told = ", ".join(map(str, found.ports)) or "no port"
@@ -84,7 +84,7 @@ def publishes(service: str, published: int, target: int, mode: str) -> Check:
 
 
 def pinned(service: str, name: str) -> Check:
-    """The constraints of the service leave it no node but this one, whatever becomes of the nodes' roles."""
+    """The constraints of the service allow only this node, even if the nodes' roles change."""
 
     def check(snapshot: Snapshot, found: Service) -> Verdict:
         lasting = tuple(text for text in found.constraints if not text.strip().startswith("node.role"))
@@ -113,7 +113,7 @@ def _of_service(name: str, check: Callable[[Snapshot, Service], Verdict]) -> Che
 
 
 def _fits(node: Node, constraints: tuple[str, ...]) -> bool:
-    """Whether no constraint rules the node out, as far as a snapshot tells."""
+    """Whether no constraint rules out the node, as far as a snapshot shows."""
     for text in constraints:
         if found := CONSTRAINT.fullmatch(text):
             key, sign, value = found.groups()
@@ -124,14 +124,14 @@ def _fits(node: Node, constraints: tuple[str, ...]) -> bool:
 
 
 def constrained(key: str, node: Node) -> str | None:
-    """What a node has for the key of a constraint; None for keys that a snapshot does not tell."""
+    """A node's value for the key of a constraint; None for keys that a snapshot doesn't contain."""
     if key.startswith("node.labels."):
         return node.labels.get(key.removeprefix("node.labels."), "")
     return {"node.hostname": node.name, "node.role": node.role, "node.id": node.id}.get(key)
 
 
 def on_networks(service: str, *names: str) -> Check:
-    """Every task of the service runs, and is on these networks and no others."""
+    """Every task of the service is running, on exactly these networks."""
 
     @in_swarm
     def check(snapshot: Snapshot) -> Verdict:

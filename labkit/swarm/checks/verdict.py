@@ -1,4 +1,4 @@
-"""What checks are, and what they answer."""
+"""What checks are, and what they return."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from labkit.swarm.model import Snapshot
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer of a check: true or false, and in `text` what is so or what is missing."""
+    """The result of a check: true or false, with `text` saying what is right or what is missing."""
 
     ok: bool
     text: str
@@ -26,7 +26,7 @@ Check = Callable[[Snapshot], Verdict]
 
 
 def no_view(snapshot: Snapshot) -> Verdict | None:
-    """The failing verdict where nobody can tell how the swarm is; None where a manager can."""
+    """The failing verdict if no manager can show the state of the swarm; None if one can."""
     if snapshot.quorum is None:
         return Verdict(False, "no engine of this lab is a manager: there is no swarm yet")
     if not snapshot.quorum:
@@ -35,7 +35,7 @@ def no_view(snapshot: Snapshot) -> Verdict | None:
 
 
 def in_swarm(check: Check) -> Check:
-    """The check where a manager can tell, else the verdict that nobody can."""
+    """Wrap a check: if no manager can show the state of the swarm, it returns the verdict of `no_view`."""
 
     def guarded(snapshot: Snapshot) -> Verdict:
         lost = no_view(snapshot)
