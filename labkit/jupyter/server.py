@@ -70,8 +70,7 @@ def serve(context: EngineContext, *, port: int, browser: bool, notebooks: Path |
             f"JupyterLab found no free port from {port} on",
             next_step=context.hint("start", "--port", "9000"),
         ) from None
-    page_config = server.web_app.settings.setdefault("page_config_data", {})
-    page_config[launcher.PAGE_CONFIG_KEY] = launcher.entries(folder, nodes)
+    launcher.install(server.web_app, folder, nodes)
     url = f"{server.connection_url}lab?token={settings['IdentityProvider.token']}"
 
     def announce() -> None:
