@@ -64,7 +64,7 @@ MESSAGES = {
     f"failed to update config shop_settings: {RPC}InvalidArgument desc = only updates to Labels are "
     "allowed": "make a new one under another name",
     f"{DAEMON}plugin webdav-log:latest is enabled": "docker plugin disable it first",
-    "permission denied while installing plugin registry:5000/rclone:1": "to a publisher whom you trust",
+    "permission denied while installing plugin registry:5000/rclone:1": "if you trust the publisher",
     "service update paused: update paused due to failure or early termination of task "
     "u14oijkirqiotf2hshvvwyzpe": "docker service rollback undoes the update",
     "docker: unknown command: docker servce\n\nRun 'docker --help' for more information": "with --help",
