@@ -83,7 +83,7 @@ def all_labs(context: EngineContext) -> list[str]:
 
 
 def choose_topology(client: docker.DockerClient, lab: str) -> Topology:
-    """The topology of `lab` on the subnet that the user chose, its network has, or comes first for labs."""
+    """The topology of `lab` on the user's subnet, otherwise its network's, otherwise the first for labs."""
     own = subnets.own_network(client.api.networks(), lab)
     return _load(lab, subnets.chosen_by_user() or (subnets.prefix_of(own) if own else subnets.prefixes()[0]))
 

@@ -69,7 +69,7 @@ _ADVICE = (
     ),
     (
         r"Swarm is encrypted and needs to be unlocked",
-        "docker swarm unlock, with the key that you keep for it",
+        "docker swarm unlock, with the unlock key that you saved",
     ),
     (r"does not have a leader|quorum", "start managers again until more than half of them run"),
     (
@@ -78,7 +78,7 @@ _ADVICE = (
     ),
     (
         r"port is already allocated|is already in use by service",
-        "publish another port, or remove what has this one",
+        "publish another port, or remove what uses this one",
     ),
     (
         r"unknown (?:flag|shorthand flag|command)|is not a docker command|requires (?:exactly|at least)",
@@ -104,7 +104,7 @@ _ADVICE = (
     (r"plugin \S+ is enabled", "docker plugin disable it first"),
     (
         r"permission denied while installing plugin",
-        "--grant-all-permissions says yes, to a publisher whom you trust",
+        "if you trust the publisher, accept the privileges with --grant-all-permissions",
     ),
     (
         r"(?:update|rollback) paused",

@@ -222,7 +222,7 @@ def _broken_connections(services: Any, networks: Any, volumes: Any) -> Iterator[
     for name, body in services.items():
         joined, place = _at(body, "networks"), f"services.{name}.networks"
         if network and joined is not None and list(joined) != [network]:
-            yield place, f"expected '{network}' alone"
+            yield place, f"expected only '{network}'"
         if address := _at(joined, network, "ipv4_address"):
             place += f".{network}.ipv4_address"
             if subnet and ipaddress.IPv4Address(address) not in subnet:

@@ -46,7 +46,7 @@ MESSAGES = {
     f"{RPC}Unknown desc = The swarm does not have a leader. It's possible that too few managers are online. "
     "Make sure more than half of the managers are online.": "more than half of them run",
     f"{DAEMON}Swarm is encrypted and needs to be unlocked before it can be used. Please use "
-    '"docker swarm unlock" to unlock it.': "with the key that you keep",
+    '"docker swarm unlock" to unlock it.': "with the unlock key that you saved",
     f"{DAEMON}driver failed programming external connectivity on endpoint web (0e1): Bind for 0.0.0.0:8080 "
     "failed: port is already allocated": "publish another port",
     f"{RPC}InvalidArgument desc = port '80' is already in use by service 'web' (p8qcmhmbxq2fbc7k8co5hlfnc) "
@@ -64,7 +64,7 @@ MESSAGES = {
     f"failed to update config shop_settings: {RPC}InvalidArgument desc = only updates to Labels are "
     "allowed": "make a new one under another name",
     f"{DAEMON}plugin webdav-log:latest is enabled": "docker plugin disable it first",
-    "permission denied while installing plugin registry:5000/rclone:1": "to a publisher whom you trust",
+    "permission denied while installing plugin registry:5000/rclone:1": "if you trust the publisher",
     "service update paused: update paused due to failure or early termination of task "
     "u14oijkirqiotf2hshvvwyzpe": "docker service rollback undoes the update",
     "docker: unknown command: docker servce\n\nRun 'docker --help' for more information": "with --help",

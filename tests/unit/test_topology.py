@@ -305,11 +305,11 @@ MISTAKES = {
     ),
     "another network": (
         {"services/worker2/networks": {"other": {"ipv4_address": "172.30.77.22"}}},
-        "services.worker2.networks: expected 'lab' alone",
+        "services.worker2.networks: expected only 'lab'",
     ),
     "one network more": (
         {"services/worker2/networks/other": {"ipv4_address": "172.30.99.22"}},
-        "services.worker2.networks: expected 'lab' alone",
+        "services.worker2.networks: expected only 'lab'",
     ),
     "a second network": (
         {
@@ -701,7 +701,7 @@ def test_every_key_that_is_left_out_is_missed_at_its_place_or_where_it_was_used(
             case ("networks", "lab"):
                 assert told(problems) == {"networks": "expected one network, found 0"}
             case ("services", _, "networks", "lab"):
-                assert told(problems) == {around(place[:-1]): "expected 'lab' alone"}
+                assert told(problems) == {around(place[:-1]): "expected only 'lab'"}
             case _:
                 assert told(problems) == {around(place): "missing"}
 
