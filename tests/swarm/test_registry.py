@@ -127,8 +127,7 @@ def test_a_service_converges_on_an_image_with_a_digest(offline: Lab) -> None:
     first = on(offline, "docker service inspect --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}' web")
     assert first.startswith("nginx:latest@sha256:") is records_digests(offline)
     if not records_digests(offline):
-        assert "could not be accessed on a registry to record" in said
-        return
+        return  # each node has pulled it by its tag
     assert running_digests(offline, "web") == [digest(first)] * 3
     on(offline, "docker service update -d --image nginx:1.27 web")
     done = "docker service inspect --format '{{.UpdateStatus.State}}' web"
