@@ -14,7 +14,7 @@ home = f"https://github.com/{repository}"
 
 def absolute(link: "re.Match[str]") -> str:
     path = link[1]
-    kind = "raw" if path.endswith((".png", ".svg")) else "blob"
+    kind = "raw" if path.endswith((".gif", ".png", ".svg")) else "blob"
     return f"]({home}/{kind}/{tag}/{path})"
 
 
