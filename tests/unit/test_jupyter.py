@@ -1,6 +1,7 @@
 """What JupyterLab gets from us: settings, a first workspace, launcher entries, copies of the notebooks."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,11 @@ from jupyterlab_server.config import get_federated_extensions
 from jupyterlab_server.settings_utils import get_settings
 from jupyterlab_server.workspaces_handler import WorkspacesManager
 
-from labkit.jupyter import launcher, notebooks, server
+from labkit.jupyter import launcher, notebooks, page
 from labkit.util.errors import LabError, SetupFailed
 
-SCHEMAS = Path(server.sys.prefix) / "share" / "jupyter" / "lab" / "schemas"
-OVERRIDES: dict[str, dict[str, Any]] = json.loads((server.SETTINGS / "overrides.json").read_text())
+SCHEMAS = Path(sys.prefix) / "share" / "jupyter" / "lab" / "schemas"
+OVERRIDES: dict[str, dict[str, Any]] = json.loads((page.SETTINGS / "overrides.json").read_text())
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +27,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def effective(plugin: str, own: Path) -> dict[str, Any]:
     """A plugin's settings, as JupyterLab's server tells them to the browser."""
     answer, _ = get_settings(
-        str(server.SETTINGS), str(SCHEMAS), str(own), schema_name=plugin, overrides=OVERRIDES
+        str(page.SETTINGS), str(SCHEMAS), str(own), schema_name=plugin, overrides=OVERRIDES
     )
     properties = answer["schema"]["properties"]
     return {name: body.get("default") for name, body in properties.items()} | answer["settings"]
@@ -49,7 +50,7 @@ def test_what_users_have_set_themselves_goes_before_it(tmp_path: Path) -> None:
 
 
 def test_the_first_workspace_is_the_one_that_jupyterlab_opens(state: Path) -> None:
-    folder = server._workspaces("class-7")
+    folder = page.workspaces("class-7")
     assert folder == state / "workspaces/class-7"
     opened = WorkspacesManager(str(folder)).load("default")
     assert opened["metadata"]["id"] == "default"
@@ -57,10 +58,10 @@ def test_the_first_workspace_is_the_one_that_jupyterlab_opens(state: Path) -> No
 
 
 def test_what_was_open_is_kept_at_the_next_start() -> None:
-    folder = server._workspaces("class-7")
+    folder = page.workspaces("class-7")
     (workspace,) = folder.iterdir()
     workspace.write_text("{}")
-    assert server._workspaces("class-7") == folder
+    assert page.workspaces("class-7") == folder
     assert workspace.read_text() == "{}"
 
 
@@ -192,7 +193,7 @@ def test_a_notebook_without_a_title_goes_by_its_name(tmp_path: Path) -> None:
 
 
 def test_the_extension_is_one_that_jupyterlab_finds() -> None:
-    (found,) = get_federated_extensions([str(server.EXTENSIONS)]).values()
+    (found,) = get_federated_extensions([str(page.EXTENSIONS)]).values()
     script = Path(found["ext_path"], found["jupyterlab"]["_build"]["load"]).read_text()
     assert f"['{found['name']}'] =" in script
     assert f"page.{launcher.PAGE_CONFIG_KEY}." in script

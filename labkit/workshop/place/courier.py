@@ -1,0 +1,234 @@
+"""The courier between a learner's JupyterLab and the class service.
+
+It sends progress records as they are made, listens to what the instructor sends, carries out orders, and
+sends the view while somebody watches. Each of these goes on by itself, also after failures. While the service
+is away, everything waits on disk.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import sqlite3
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from labkit.course import command_log, progress
+from labkit.util.errors import LabError
+from labkit.workshop.place import orders
+from labkit.workshop.place.audience import Audience
+from labkit.workshop.place.ledger import ORDERS, Ledger
+from labkit.workshop.place.service import Away, Backoff, Event, Service, TooLarge
+
+POLL_SECONDS = 0.5
+_BATCH = 200  # records
+_VIEW_COMMANDS = 20
+_VIEW_SECONDS = 0.3  # between two views
+_AGAIN_SECONDS = 1.0
+_LINE_BYTES = 16 * 1024 * 1024  # of a view
+_VIEW_COMMAND = (sys.executable, "-m", "labkit.workshop.place.view")
+_TROUBLE = (Away, LabError, sqlite3.Error, OSError)
+
+Sent = Callable[[], Awaitable[bool]]
+"""Sends what there is; says whether there was something. Raises what _TROUBLE lists."""
+
+
+class Courier:
+    """Works while `run` does. `instructor` is whether this place is an instructor's."""
+
+    def __init__(
+        self, service: Service, ledger: Ledger, audience: Audience, log: logging.Logger, *, instructor: bool
+    ) -> None:
+        self._service, self._ledger, self._audience, self._log = service, ledger, audience, log
+        self._instructor = instructor
+        self._batch = _BATCH
+        self._ordered = asyncio.Event()
+        self._watched = asyncio.Event()
+        self._view_command = _VIEW_COMMAND
+
+    async def run(self) -> None:
+        """Do all that a courier does, until this is canceled."""
+        works = [self._send_records, self._report, self._listen, self._obey, self._show]
+        if self._instructor:
+            works.append(self._send_commands)
+        await asyncio.gather(*(self._keep_on(work) for work in works))
+
+    async def _keep_on(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do a part of the work. If it fails in a way that nobody expected, the others go on meanwhile."""
+        while True:
+            try:
+                await work()
+            except Exception:
+                self._log.exception("a part of the workshop's courier failed; it starts again")
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    # -- what is sent -------------------------------------------------------------------------------
+
+    async def send_records(self) -> bool:
+        """Send records that the service doesn't have."""
+        if not progress.file().exists():
+            return False
+        journal = await asyncio.to_thread(progress.identity)
+        last = await asyncio.to_thread(self._ledger.acknowledged, journal)
+        records = await asyncio.to_thread(progress.added, last, self._batch)
+        if not records:
+            return False
+        try:
+            answer = await self._service.post("records", {"journal": journal, "records": records})
+        except TooLarge:
+            self._batch = max(1, len(records) // 2)
+            raise
+        held = answer.get("last") if isinstance(answer, dict) else None
+        if not isinstance(held, int) or held < records[-1]["id"]:
+            raise Away(f"records up to {records[-1]['id']} were sent, and the service has them up to {held}")
+        await asyncio.to_thread(self._ledger.acknowledge, journal, records[-1]["id"])
+        self._batch = _BATCH
+        return True
+
+    async def send_commands(self) -> bool:
+        """Send an instructor's commands that the service doesn't have."""
+        last = await asyncio.to_thread(self._ledger.acknowledged, "commands")
+        commands = await asyncio.to_thread(command_log.commands, last)
+        if not commands:
+            return False
+        await self._service.post("commands", [_without_id(command) for command in commands])
+        await asyncio.to_thread(self._ledger.acknowledge, "commands", commands[-1]["id"])
+        return True
+
+    async def report(self) -> bool:
+        """Tell the service how orders ended."""
+        ended = await asyncio.to_thread(self._ledger.unreported)
+        for order in ended:
+            await self._service.post("done", {"id": order.id, "ok": order.ok, "text": order.text})
+            await asyncio.to_thread(self._ledger.reported, order.id)
+        return bool(ended)
+
+    async def _send_records(self) -> None:
+        await self._send(self.send_records)
+
+    async def _send_commands(self) -> None:
+        await self._send(self.send_commands)
+
+    async def _report(self) -> None:
+        await self._send(self.report)
+
+    async def _send(self, send: Sent) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                if not await send():
+                    await asyncio.sleep(POLL_SECONDS)
+                backoff.reset()
+            except _TROUBLE as error:
+                self._log.debug("%s: %s", send.__name__, error)
+                await asyncio.sleep(backoff.next())
+
+    # -- what comes ---------------------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                last = await asyncio.to_thread(self._ledger.last_event)
+                async with contextlib.aclosing(self._service.events(last)) as events:
+                    async for event in events:
+                        backoff.reset()
+                        await self.take(event)
+            except _TROUBLE as error:
+                self._log.debug("inbox: %s", error)
+            # Whoever watched may have gone meanwhile; the service says so again when they are still there.
+            self._watch([])
+            await asyncio.sleep(backoff.next())
+
+    async def take(self, event: Event) -> None:
+        """Do what an event asks for. One that came before changes nothing."""
+        if event.event == "watch":
+            self._watch([*self._audience.watchers, str(event.data.get("who", ""))])
+        elif event.event == "unwatch":
+            who = event.data.get("who")
+            self._watch([name for name in self._audience.watchers if who and name != who])
+        elif event.id is not None and event.event in ("message", "command", *ORDERS):
+            if await asyncio.to_thread(self._ledger.receive, event.id, event.event, event.data):
+                self._audience.tell_item(event.id)
+                self._ordered.set()
+            return
+        if event.id is not None:
+            await asyncio.to_thread(self._ledger.passed, event.id)
+
+    def _watch(self, watchers: list[str]) -> None:
+        self._audience.watched_by(list(dict.fromkeys(watchers)))
+        if self._audience.watchers:
+            self._watched.set()
+        else:
+            self._watched.clear()
+
+    # -- orders -------------------------------------------------------------------------------------
+
+    async def _obey(self) -> None:
+        while True:
+            self._ordered.clear()
+            for order in await asyncio.to_thread(self._ledger.open_orders):
+                ok, text = await orders.carry_out(order.event, order.data)
+                await asyncio.to_thread(self._ledger.finish, order.id, ok, text)
+                self._audience.tell_item(order.id)
+            await self._ordered.wait()
+
+    # -- the view -----------------------------------------------------------------------------------
+
+    async def _show(self) -> None:
+        await self._watched.wait()
+        process = await asyncio.create_subprocess_exec(
+            *self._view_command,
+            stdin=asyncio.subprocess.PIPE,  # it ends with this process, whatever becomes of it
+            stdout=asyncio.subprocess.PIPE,
+            limit=_LINE_BYTES,
+        )
+        view = _View()
+        reading = asyncio.ensure_future(view.read(process))
+        try:
+            await self._send_views(view, reading)
+        finally:
+            reading.cancel()
+            await orders.end(process)
+
+    async def _send_views(self, view: "_View", reading: "asyncio.Future[None]") -> None:
+        """Send the view each time when it has changed, while somebody watches and it's being read."""
+        sent: dict[str, Any] | None = None
+        while self._watched.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(view.changed.wait(), POLL_SECONDS)
+            view.changed.clear()
+            last = await asyncio.to_thread(command_log.commands, 0, _VIEW_COMMANDS)
+            now = {**view.drawn, "commands": [_in_short(command) for command in last]}
+            if now != sent:
+                with contextlib.suppress(Away):
+                    await self._service.post("view", now)
+                    sent = now
+            if reading.done():
+                return
+            await asyncio.sleep(_VIEW_SECONDS)
+
+
+class _View:
+    """The newest line that a process printed."""
+
+    def __init__(self) -> None:
+        self.drawn: dict[str, Any] = {"board": "", "text": "The board is being drawn."}
+        self.changed = asyncio.Event()
+
+    async def read(self, process: asyncio.subprocess.Process) -> None:
+        """Read lines until the process ends."""
+        assert process.stdout
+        while line := await process.stdout.readline():
+            self.drawn = json.loads(line)
+            self.changed.set()
+        self.drawn = {"board": "", "text": "The board can't be drawn: the lab doesn't answer."}
+
+
+def _without_id(command: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in command.items() if name != "id"}
+
+
+def _in_short(command: dict[str, Any]) -> dict[str, Any]:
+    return {name: command[name] for name in ("moment", "node", "command", "code")}
