@@ -140,7 +140,7 @@ def _culler(house: HubSettings) -> list[str]:
 
 def _spawner(house: HubSettings) -> dict[str, Any]:
     return {
-        "cmd": ["place"],
+        "cmd": ["place", "jupyterhub-singleuser"],
         "default_url": "/lab",
         "notebook_dir": "",
         "hub_connect_url": f"http://hub:{settings.HUB_PORT}",
@@ -151,8 +151,6 @@ def _spawner(house: HubSettings) -> dict[str, Any]:
         "environment": {
             "HOME": "/home/learner",
             "LABKIT_CLASS_URL": f"http://class:{settings.CLASS_PORT}{settings.CLASS_PREFIX}",
-            "LABKIT_DATA_DIR": "/home/learner/.swarm-lab",
-            "LABKIT_STATE_DIR": "/home/learner/.swarm-lab/state",
             "LABKIT_WORKSHOP": house.workshop,
         },
     }

@@ -5,15 +5,16 @@ from typing import Any
 
 from docker.errors import APIError
 from dockerspawner import DockerSpawner
-from jupyterhub.utils import wait_for_server
 from traitlets import Bool, Int, List, Unicode
 
+from labkit.course import command_log
 from labkit.topology import topology
 from labkit.workshop import labels, networks
+from labkit.workshop.hub import settings
 
 HOME, STORE, SEED = "/home/learner", "/var/lib/docker", "/seed"
 _GATE = "labkit_gate"
-_ANSWER_SECONDS = 600
+_TRIES, _PAUSE_SECONDS = 600, 0.5
 
 
 class PlaceSpawner(DockerSpawner):
@@ -45,17 +46,30 @@ class PlaceSpawner(DockerSpawner):
             await self._answer(ip, port)
             return ip, port
 
+    def get_env(self) -> dict[str, str]:
+        """The place's environment, which also says whether an instructor works in it."""
+        env: dict[str, str] = super().get_env()  # type: ignore[no-untyped-call]
+        if any(group.name == settings.INSTRUCTORS for group in self.user.groups):
+            env[command_log.CLASS_ROLE] = command_log.INSTRUCTOR
+        return env
+
     async def _answer(self, ip: str, port: int) -> None:
-        """Return when the place's server listens. Raises RuntimeError with its last words if it ends."""
-        waiting = asyncio.ensure_future(wait_for_server(ip, port, timeout=_ANSWER_SECONDS))
-        while not (await asyncio.wait([waiting], timeout=2))[0]:
+        """Return when the place's server listens. Raises RuntimeError with its last words if it ends.
+
+        JupyterHub's own function for this blocks the hub while it connects.
+        """
+        for _ in range(_TRIES):
+            try:
+                _, writer = await asyncio.wait_for(asyncio.open_connection(ip, port), timeout=_PAUSE_SECONDS)
+            except OSError:  # TimeoutError is one
+                await asyncio.sleep(_PAUSE_SECONDS)
+            else:
+                writer.close()
+                return
             if (ended := await self.poll()) is not None:  # type: ignore[no-untyped-call]
-                waiting.cancel()
                 said = await self.docker("logs", self.container_id, tail=5)
-                raise RuntimeError(
-                    f"the place of {self.login} ended: {ended} {said.decode(errors='replace')}"
-                )
-        await waiting
+                raise RuntimeError(f"the place of {self.login} ended: {ended} {said.decode(errors='replace')}")
+        raise RuntimeError(f"the place of {self.login} did not answer")
 
     async def _in_thread(self, work: Any) -> Any:
         """Do blocking work in the thread in which DockerSpawner makes its calls."""
