@@ -78,7 +78,7 @@ def test_a_disk_that_is_full_disturbs_no_learner(data: Path) -> None:
         ("docker login --password=hunter2", "docker login --password=…"),
         ("docker login --password-stdin < file", "docker login --password-stdin < file"),
         ("docker service create -e DB_PASSWORD=hunter2 db", "docker service create -e DB_PASSWORD=… db"),
-        ("-e 'TOKEN=a' -e PG_PASSWORD_FILE=/run/secrets/db", "-e 'TOKEN=…' -e PG_PASSWORD_FILE=/run/secrets/db"),
+        ("-e 'TOKEN=a' -e A_SECRET_FILE=/run/db", "-e 'TOKEN=…' -e A_SECRET_FILE=/run/db"),
         ("PASSWORD=$(cat file) run", "PASSWORD=$(cat file) run"),
         ("printf hunter2 | docker secret create db -", "printf … | docker secret create db -"),
         ("docker secret create db - <<< hunter2", "docker secret create db - <<< …"),
