@@ -24,6 +24,7 @@ class ClassService:
         self.resumed: list[str | None] = []  # the Last-Event-ID of each connection
         self.forget_answers = 0  # how many answers to records get lost on the way, after they were kept
         self.largest = 1_000_000  # how many records it takes at once
+        self.refused = ""  # a name that it takes no records of
         self.changed = threading.Condition()
         self._server: ThreadingHTTPServer | None = None
         self._port = 0
@@ -79,6 +80,8 @@ class ClassService:
             case "records":
                 if len(body["records"]) > self.largest:
                     return 413, None
+                if self.refused in [record["name"] for record in body["records"]]:
+                    return 400, {"error": "name is not one of an exercise or a chapter"}
                 for record in body["records"]:
                     self.records.setdefault((body["journal"], record["id"]), record)
                 held = [number for journal, number in self.records if journal == body["journal"]]

@@ -94,6 +94,11 @@ class CommandLog:
         for result in results:
             self.add(result.node, result.command, result.exit_code, result.stdout + result.stderr)
 
+    def add_stopped(self, nodes: Iterable[str], command: str) -> None:
+        """Record a command that was stopped on these nodes, by the learner or at its deadline."""
+        for node in nodes:
+            self.add(node, command, None)
+
 
 def of(cluster: Cluster) -> CommandLog:
     """The record of a lab's commands."""

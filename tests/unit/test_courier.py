@@ -17,7 +17,7 @@ from labkit.cluster.cluster import Cluster
 from labkit.course import command_log, progress
 from labkit.workshop.place import orders
 from labkit.workshop.place.audience import Audience, notebook
-from labkit.workshop.place.courier import Courier
+from labkit.workshop.place.courier import Courier, within
 from labkit.workshop.place.ledger import KEPT, Ledger
 from labkit.workshop.place.service import Parser, Service
 from tests.class_service import TOKEN, ClassService
@@ -168,6 +168,23 @@ def test_many_records_go_in_portions_that_the_service_takes(service: ClassServic
     Place(service.url, data).while_it_runs(lambda: service.wait(lambda: len(service.records) == 100))
 
 
+def test_a_record_that_the_service_never_takes_holds_back_no_other(
+    service: ClassService, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.refused = "create.3"
+    solved(*(f"create.{number}" for number in range(1, 7)))
+    Place(service.url, data).while_it_runs(lambda: service.wait(lambda: len(service.records) == 5))
+    assert names(service) == ["create.1", "create.2", "create.4", "create.5", "create.6"]
+    assert "doesn't take a record" in caplog.text
+
+
+def test_records_are_cut_by_their_size_too() -> None:
+    records = [{"id": number, "text": "x" * 100} for number in range(10)]
+    assert len(within(records, 400)) == 3
+    assert len(within(records, 1)) == 1
+    assert within([], 100) == []
+
+
 def test_another_token_opens_nothing(service: ClassService, data: Path) -> None:
     solved("create.1")
 
@@ -250,8 +267,8 @@ def test_the_learner_sees_who_watches_until_they_leave(service: ClassService, da
     def act() -> None:
         service.send("watch", who="Maria")
         eventually(lambda: place.audience.watchers == ["Maria"], "a watcher")
-        service.send("watch", who="Ben")
-        eventually(lambda: place.audience.watchers == ["Maria", "Ben"], "two watchers")
+        service.send("watch", who="Ben, Maria")
+        eventually(lambda: place.audience.watchers == ["Ben", "Maria"], "two watchers")
         service.send("unwatch")
         eventually(lambda: place.audience.watchers == [], "nobody")
         service.send("watch", who="Maria")
@@ -302,6 +319,17 @@ def test_an_order_is_carried_out_once_and_reported(
     assert carried_out == ["begin run-services --yes", "reset"]
     said = "Lab 'swarm-lab' is where the chapter starts."
     assert service.done == [{"id": 1, "ok": True, "text": said}, {"id": 2, "ok": True, "text": said}]
+
+
+def test_of_several_orders_only_the_last_one_is_carried_out(
+    service: ClassService, data: Path, carried_out: list[str]
+) -> None:
+    ledger = Ledger(data / "class.sqlite")
+    ledger.receive(1, "begin", {"chapter": "services"})
+    ledger.receive(2, "begin", {"chapter": "overlays"})
+    Place(service.url, data).while_it_runs(lambda: service.wait(lambda: len(service.done) == 2))
+    assert carried_out == ["begin overlays --yes"]
+    assert [(entry["id"], entry["ok"]) for entry in service.done] == [(1, False), (2, True)]
 
 
 def test_an_order_that_a_killed_place_did_not_finish_is_carried_out_later(

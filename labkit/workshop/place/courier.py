@@ -12,17 +12,21 @@ import logging
 import sqlite3
 import sys
 from collections.abc import Awaitable, Callable
+from itertools import accumulate
 from typing import Any
 
 from labkit.course import command_log, progress
 from labkit.util.errors import LabError
 from labkit.workshop.place import orders
 from labkit.workshop.place.audience import Audience
-from labkit.workshop.place.ledger import ORDERS, Ledger
-from labkit.workshop.place.service import Away, Backoff, Event, Service, TooLarge
+from labkit.workshop.place.ledger import ORDERS, Ledger, Received
+from labkit.workshop.place.service import Away, Backoff, Event, Refused, Service
 
 POLL_SECONDS = 0.5
 _BATCH = 200  # records
+_BATCH_CHARACTERS = 400_000  # of JSON; the service takes a megabyte
+_COMMANDS = 20  # at once
+_DESCRIPTION = 4000  # characters that the service takes
 _VIEW_COMMANDS = 20
 _VIEW_SECONDS = 0.3  # between two views
 _AGAIN_SECONDS = 1.0
@@ -71,25 +75,30 @@ class Courier:
             return False
         journal = await asyncio.to_thread(progress.identity)
         last = await asyncio.to_thread(self._ledger.acknowledged, journal)
-        records = await asyncio.to_thread(progress.added, last, self._batch)
+        records = within(await asyncio.to_thread(progress.added, last, self._batch), _BATCH_CHARACTERS)
         if not records:
             return False
+        end = records[-1]["id"]
         try:
             answer = await self._service.post("records", {"journal": journal, "records": records})
-        except TooLarge:
-            self._batch = max(1, len(records) // 2)
-            raise
-        held = answer.get("last") if isinstance(answer, dict) else None
-        if not isinstance(held, int) or held < records[-1]["id"]:
-            raise Away(f"records up to {records[-1]['id']} were sent, and the service has them up to {held}")
-        await asyncio.to_thread(self._ledger.acknowledge, journal, records[-1]["id"])
-        self._batch = _BATCH
+        except Refused as error:
+            if len(records) > 1:
+                self._batch = len(records) // 2
+                return True
+            # One that the service will never take must not hold back all others; the learner's file keeps it.
+            self._log.warning("the class service doesn't take a record: %s", error)
+        else:
+            held = answer.get("last") if isinstance(answer, dict) else None
+            if not isinstance(held, int) or held < end:
+                raise Away(f"records up to {end} were sent, and the service has them up to {held}")
+        await asyncio.to_thread(self._ledger.acknowledge, journal, end)
+        self._batch = min(2 * self._batch, _BATCH)
         return True
 
     async def send_commands(self) -> bool:
         """Send an instructor's commands that the service doesn't have."""
         last = await asyncio.to_thread(self._ledger.acknowledged, "commands")
-        commands = await asyncio.to_thread(command_log.commands, last)
+        commands = (await asyncio.to_thread(command_log.commands, last))[:_COMMANDS]
         if not commands:
             return False
         await self._service.post("commands", [_without_id(command) for command in commands])
@@ -100,7 +109,8 @@ class Courier:
         """Tell the service how orders ended."""
         ended = await asyncio.to_thread(self._ledger.unreported)
         for order in ended:
-            await self._service.post("done", {"id": order.id, "ok": order.ok, "text": order.text})
+            with contextlib.suppress(Refused):  # it was deleted there meanwhile
+                await self._service.post("done", {"id": order.id, "ok": order.ok, "text": order.text})
             await asyncio.to_thread(self._ledger.reported, order.id)
         return bool(ended)
 
@@ -143,11 +153,8 @@ class Courier:
 
     async def take(self, event: Event) -> None:
         """Do what an event asks for. One that came before changes nothing."""
-        if event.event == "watch":
-            self._watch([*self._audience.watchers, str(event.data.get("who", ""))])
-        elif event.event == "unwatch":
-            who = event.data.get("who")
-            self._watch([name for name in self._audience.watchers if who and name != who])
+        if event.event in ("watch", "unwatch"):
+            self._watch([name for name in str(event.data.get("who", "")).split(", ") if name])
         elif event.id is not None and event.event in ("message", "command", *ORDERS):
             if await asyncio.to_thread(self._ledger.receive, event.id, event.event, event.data):
                 self._audience.tell_item(event.id)
@@ -157,7 +164,7 @@ class Courier:
             await asyncio.to_thread(self._ledger.passed, event.id)
 
     def _watch(self, watchers: list[str]) -> None:
-        self._audience.watched_by(list(dict.fromkeys(watchers)))
+        self._audience.watched_by(watchers)
         if self._audience.watchers:
             self._watched.set()
         else:
@@ -168,11 +175,16 @@ class Courier:
     async def _obey(self) -> None:
         while True:
             self._ordered.clear()
-            for order in await asyncio.to_thread(self._ledger.open_orders):
-                ok, text = await orders.carry_out(order.event, order.data)
-                await asyncio.to_thread(self._ledger.finish, order.id, ok, text)
-                self._audience.tell_item(order.id)
+            found = await asyncio.to_thread(self._ledger.open_orders)
+            for outdated in found[:-1]:
+                await self._finish(outdated, False, "A later order took the place of this one.")
+            for order in found[-1:]:
+                await self._finish(order, *await orders.carry_out(order.event, order.data))
             await self._ordered.wait()
+
+    async def _finish(self, order: Received, ok: bool, text: str) -> None:
+        await asyncio.to_thread(self._ledger.finish, order.id, ok, text)
+        self._audience.tell_item(order.id)
 
     # -- the view -----------------------------------------------------------------------------------
 
@@ -221,9 +233,16 @@ class _View:
         """Read lines until the process ends."""
         assert process.stdout
         while line := await process.stdout.readline():
-            self.drawn = json.loads(line)
+            drawn = json.loads(line)
+            self.drawn = {**drawn, "text": drawn["text"][:_DESCRIPTION]}
             self.changed.set()
         self.drawn = {"board": "", "text": "The board can't be drawn: the lab doesn't answer."}
+
+
+def within(records: list[dict[str, Any]], characters: int) -> list[dict[str, Any]]:
+    """The first of these records whose JSON has no more than so many characters, but at least one."""
+    lengths = accumulate(len(json.dumps(record)) for record in records)
+    return records[: max(1, sum(length <= characters for length in lengths))]
 
 
 def _without_id(command: dict[str, Any]) -> dict[str, Any]:

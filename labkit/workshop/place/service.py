@@ -10,6 +10,7 @@ import httpx
 
 _ANSWER_SECONDS = 20.0
 _SILENCE_SECONDS = 60.0  # after which a connection counts as dead: the service says something more often
+_REFUSALS = (400, 404, 413, 422)
 _FIRST_SECONDS, _LONGEST_SECONDS = 0.5, 5.0
 
 
@@ -17,8 +18,8 @@ class Away(Exception):
     """The service didn't answer, or not as it should. Try again later."""
 
 
-class TooLarge(Away):
-    """The service doesn't take that much at once."""
+class Refused(Away):
+    """The service says that what it was sent is wrong, or too much at once. The same again won't help."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,11 @@ class Service:
         await self._client.aclose()
 
     async def post(self, path: str, body: object) -> Any:
-        """Send something; return what the service answers, None for an empty answer. Raises Away."""
+        """Send something; return what the service answers, None for an empty answer. Raises Away, Refused."""
         try:
             answer = await self._client.post(path, json=body)
-            if answer.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
-                raise TooLarge(f"{path}: {answer.status_code}")
+            if answer.status_code in _REFUSALS:
+                raise Refused(f"{path}: {answer.status_code} {answer.text[:200]}")
             answer.raise_for_status()
             return answer.json() if answer.content else None
         except (httpx.HTTPError, ValueError) as error:
