@@ -1,1 +1,1 @@
-"""A class on one host: JupyterHub, a place for each learner, and a page for the instructor."""
+"""The workshop: a class on one host, in which every learner has a place of their own."""
