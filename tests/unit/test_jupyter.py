@@ -13,6 +13,7 @@ from jupyterlab_server.workspaces_handler import WorkspacesManager
 
 from labkit.jupyter import launcher, notebooks, page
 from labkit.util.errors import LabError, SetupFailed
+from labkit.workshop.place import extension
 
 SCHEMAS = Path(sys.prefix) / "share" / "jupyter" / "lab" / "schemas"
 OVERRIDES: dict[str, dict[str, Any]] = json.loads((page.SETTINGS / "overrides.json").read_text())
@@ -192,8 +193,13 @@ def test_a_notebook_without_a_title_goes_by_its_name(tmp_path: Path) -> None:
         assert launcher.title(path) == "03-mine"
 
 
-def test_the_extension_is_one_that_jupyterlab_finds() -> None:
-    (found,) = get_federated_extensions([str(page.EXTENSIONS)]).values()
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("swarm-lab", launcher.PAGE_CONFIG_KEY), ("swarm-lab-workshop", extension.PAGE_CONFIG_KEY)],
+)
+def test_the_extensions_are_those_that_jupyterlab_finds(name: str, key: str) -> None:
+    found = get_federated_extensions([str(page.EXTENSIONS)])[name]
+    assert Path(found["ext_path"]).name == name  # JupyterLab asks for its files below this name
     script = Path(found["ext_path"], found["jupyterlab"]["_build"]["load"]).read_text()
-    assert f"['{found['name']}'] =" in script
-    assert f"page.{launcher.PAGE_CONFIG_KEY}." in script
+    assert f"['{name}'] =" in script
+    assert f"page.{key}" in script
