@@ -47,6 +47,7 @@ class Box:
             "LABKIT_SEED": str(self.seed),
             "LABKIT_ENGINE_DATA": str(self.data),
             "LABKIT_STATE_DIR": str(self.state),
+            "LABKIT_RUN": str(self.folder / "run"),  # never this host's own
             **variables,
         }
         return subprocess.Popen([ENTRYPOINT, *arguments], env=environment, text=True, stderr=subprocess.PIPE)

@@ -162,7 +162,7 @@
 
   function work(app, config, { Notification }, { ServerConnection }, { Widget }, { LabIcon }) {
     const settings = app.serviceManager.serverSettings;
-    const base = `${settings.baseUrl}labkit/class/`;
+    const base = settings.baseUrl + 'labkit/class/';
     const panel = makePanel(Widget, LabIcon);
     const notice = makeNotice(Widget);
     const open = new Map(); // notifications by the item's number: each one's own name, and since when it's there
