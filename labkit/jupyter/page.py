@@ -5,9 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tornado.web import Application
-
-from labkit.jupyter import launcher
 from labkit.util.paths import state_dir
 
 # No news pop-up over the notebook's corner, outputs that scrolling does not lose, long commands that are
@@ -45,12 +42,6 @@ def as_arguments(values: dict[str, Any]) -> list[str]:
         for name, value in values.items()
         for entry in (value if isinstance(value, list) else [value])
     ]
-
-
-def publish(web_app: Application, folder: Path, nodes: Sequence[str]) -> None:
-    """Give the launcher its entries, in the configuration of JupyterLab's page."""
-    page_config = web_app.settings.setdefault("page_config_data", {})
-    page_config[launcher.PAGE_CONFIG_KEY] = launcher.entries(folder, nodes)
 
 
 def workspaces(lab: str) -> Path:

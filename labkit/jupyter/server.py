@@ -7,7 +7,7 @@ from pathlib import Path
 
 from labkit.cluster import provision
 from labkit.engine.selection import ERRORS, EngineContext
-from labkit.jupyter import page
+from labkit.jupyter import launcher, page
 from labkit.jupyter.notebooks import provide
 from labkit.topology import topology
 from labkit.util import command_hint, lock
@@ -49,7 +49,7 @@ def serve(context: EngineContext, *, port: int, browser: bool, notebooks: Path |
             f"JupyterLab found no free port from {port} on",
             next_step=context.hint("start", "--port", "9000"),
         ) from None
-    page.publish(server.web_app, folder, nodes)
+    launcher.install(server.web_app, folder, nodes)
     url = f"{server.connection_url}lab?token={settings['IdentityProvider.token']}"
 
     def announce() -> None:

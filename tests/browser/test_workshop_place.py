@@ -120,6 +120,7 @@ def test_a_message_stays_until_it_was_read(running: Place, jupyterlab: JupyterLa
     shown = notification(jupyterlab, "Maria: Coffee at <ten>")
     shown.wait_for()
     assert shown.get_by_role("alert").count() == 1  # so that screen readers say it at once
+    shown.hover()  # waits until it has come to rest
     jupyterlab.screenshot("workshop-message")
     jupyterlab.open()  # it was not read, so it comes again
     shown.wait_for()

@@ -1,5 +1,6 @@
 """What JupyterLab gets from us: settings, a first workspace, launcher entries, copies of the notebooks."""
 
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -7,12 +8,19 @@ from typing import Any
 
 import nbformat
 import pytest
+from jupyter_server.serverapp import ServerApp
 from jupyterlab_server.config import get_federated_extensions
 from jupyterlab_server.settings_utils import get_settings
 from jupyterlab_server.workspaces_handler import WorkspacesManager
+from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
 
+from labkit.cluster.cluster import Cluster
+from labkit.course import exercises, progress, quiz
 from labkit.jupyter import launcher, notebooks, page
 from labkit.util.errors import LabError, SetupFailed
+from labkit.workshop.place import extension
 
 SCHEMAS = Path(sys.prefix) / "share" / "jupyter" / "lab" / "schemas"
 OVERRIDES: dict[str, dict[str, Any]] = json.loads((page.SETTINGS / "overrides.json").read_text())
@@ -22,6 +30,13 @@ OVERRIDES: dict[str, dict[str, Any]] = json.loads((page.SETTINGS / "overrides.js
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LABKIT_STATE_DIR", str(tmp_path / "state"))
     return tmp_path / "state"
+
+
+@pytest.fixture
+def own_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for the progress of this test alone."""
+    monkeypatch.setenv("LABKIT_DATA_DIR", str(tmp_path / "progress"))
+    return tmp_path / "progress"
 
 
 def effective(plugin: str, own: Path) -> dict[str, Any]:
@@ -175,7 +190,7 @@ def test_the_launcher_has_every_chapter_by_its_title_then_every_node() -> None:
         {"name": "manager1"},
         {"name": "worker1"},
     ]
-    assert [entry["label"] for entry in entries[:2]] == ["Why orchestrate", "Create a swarm"]
+    assert [entry["label"] for entry in entries[:2]] == ["00 Why orchestrate", "01 Create a swarm"]
     assert [entry["label"] for entry in entries[-2:]] == ["manager1", "worker1"]
     assert {entry["command"] for entry in entries} == {"docmanager:open", "terminal:open"}
 
@@ -192,8 +207,91 @@ def test_a_notebook_without_a_title_goes_by_its_name(tmp_path: Path) -> None:
         assert launcher.title(path) == "03-mine"
 
 
-def test_the_extension_is_one_that_jupyterlab_finds() -> None:
-    (found,) = get_federated_extensions([str(page.EXTENSIONS)]).values()
+def test_a_card_names_its_chapter_for_the_progress(tmp_path: Path) -> None:
+    entries = launcher.entries(notebooks.CHECKOUT, ["manager1"])
+    assert [entry["chapter"] for entry in entries[:-1]] == list(launcher.progress())
+    assert "chapter" not in entries[-1]
+    (tmp_path / "10-mine.ipynb").write_text("no notebook at all")
+    (mine,) = launcher.entries(tmp_path, [])
+    assert mine["label"] == "10-mine"  # the number once
+    assert mine["chapter"] not in launcher.progress()
+
+
+def test_what_is_done_of_a_chapter_is_counted(own_progress: Path) -> None:
+    journal = progress.of(Cluster("mine"))
+    tasks = list(exercises.tasks("create"))
+    assert launcher.progress()["create-a-swarm"] == (
+        f"0 of {len(tasks)} exercises solved\n0 of 5 quiz questions answered"
+    )
+    assert "scenarios solved" in launcher.progress()["prove-it"]
+    journal.record("exercise", tasks[0], ok=False)
+    journal.record("exercise", tasks[1])
+    journal.record("quiz", "create.1", ok=False)  # a wrong answer is an answer
+    assert launcher.progress()["create-a-swarm"] == (
+        f"1 of {len(tasks)} exercises solved\n1 of 5 quiz questions answered"
+    )
+    for name in tasks:
+        journal.record("exercise", name)
+    assert "Done" not in launcher.progress()["create-a-swarm"]
+    for number in range(1, len(quiz.load("create")) + 1):
+        journal.record("quiz", f"create.{number}")
+    assert launcher.progress()["create-a-swarm"] == (
+        f"✓ Done: all {len(tasks)} exercises solved\nand the quiz answered"
+    )
+    (own_progress / "progress.sqlite").write_text("no database")
+    assert launcher.progress() == {}
+
+
+def ask_for_progress(server: ServerApp, *tokens: str) -> list[HTTPResponse]:
+    """What the server answers a page with each of these tokens."""
+
+    async def ask() -> list[HTTPResponse]:
+        socket, port = bind_unused_port()
+        http = HTTPServer(server.web_app)
+        http.add_sockets([socket])
+        url = f"http://127.0.0.1:{port}{server.base_url}{launcher.PROGRESS_PATH}?token="
+        try:
+            return [await AsyncHTTPClient().fetch(url + token, raise_error=False) for token in tokens]
+        finally:
+            http.stop()
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.usefixtures("own_progress")
+def test_the_server_tells_the_progress_to_those_who_have_the_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in ("CONFIG", "DATA", "RUNTIME"):
+        monkeypatch.setenv(f"JUPYTER_{kind}_DIR", str(tmp_path / kind))
+    settings = [
+        "IdentityProvider.token=secret",
+        "ServerApp.allow_root=True",
+        f"ServerApp.root_dir={tmp_path}",
+    ]
+    app = ServerApp(base_url="/user/ada/", log_level="ERROR")
+    app.initialize([f"--{setting}" for setting in settings], find_extensions=False, new_httpserver=False)
+    launcher.install(app.web_app, notebooks.CHECKOUT, ["manager1"])
+    assert app.web_app.settings["page_config_data"][launcher.PAGE_CONFIG_KEY][-1]["label"] == "manager1"
+    first, nobody = ask_for_progress(app, "secret", "wrong")
+    assert (first.code, nobody.code) == (200, 403)
+    assert json.loads(first.body) == launcher.progress()
+    progress.of(Cluster("mine")).record("exercise", "create.1")
+    (second,) = ask_for_progress(app, "secret")
+    assert json.loads(second.body)["create-a-swarm"].startswith("1 of ")
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "path"),
+    [
+        ("swarm-lab", launcher.PAGE_CONFIG_KEY, launcher.PROGRESS_PATH),
+        ("swarm-lab-workshop", extension.PAGE_CONFIG_KEY, f"{extension.PREFIX}/"),
+    ],
+)
+def test_the_extensions_are_those_that_jupyterlab_finds(name: str, key: str, path: str) -> None:
+    found = get_federated_extensions([str(page.EXTENSIONS)])[name]
+    assert Path(found["ext_path"]).name == name  # JupyterLab asks for its files below this name
     script = Path(found["ext_path"], found["jupyterlab"]["_build"]["load"]).read_text()
-    assert f"['{found['name']}'] =" in script
-    assert f"page.{launcher.PAGE_CONFIG_KEY}." in script
+    assert f"['{name}'] =" in script
+    assert f"page.{key}" in script
+    assert f"settings.baseUrl + '{path}'" in script

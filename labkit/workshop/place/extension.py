@@ -14,7 +14,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, authenticated
 
 from labkit.course import command_log, progress
-from labkit.jupyter import page
+from labkit.jupyter import launcher
 from labkit.topology import topology
 from labkit.workshop.place.audience import Audience
 from labkit.workshop.place.courier import Courier
@@ -35,7 +35,7 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 def _load_jupyter_server_extension(app: ServerApp) -> None:
     """Called by Jupyter's server once its other parts are there."""
-    page.publish(app.web_app, Path(app.root_dir), [node.name for node in topology.load().nodes])
+    launcher.install(app.web_app, Path(app.root_dir), [node.name for node in topology.load().nodes])
     url, token = os.environ.get(command_log.CLASS_URL), os.environ.get("JUPYTERHUB_API_TOKEN")
     if not (url and token):
         app.log.info("There is no class service here: %s isn't set.", command_log.CLASS_URL)
@@ -60,6 +60,7 @@ def _load_jupyter_server_extension(app: ServerApp) -> None:
 
 class _Handler(APIHandler):
     auth_resource = "contents"  # who may read the notebooks may read this
+    _track_activity = False  # an open tab isn't work
 
     def initialize(self, audience: Audience, ledger: Ledger) -> None:
         self.audience, self.ledger = audience, ledger

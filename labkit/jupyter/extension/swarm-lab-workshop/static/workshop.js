@@ -21,8 +21,10 @@
     .labkit-watched { display: flex; align-items: center; padding: 0 10px; font-weight: 600; white-space: nowrap;
       color: var(--jp-ui-font-color1); background: var(--jp-layout-color2); border-bottom: 3px solid var(--jp-warn-color1); }
     .labkit-watched[hidden] { display: none; }
-    .labkit-instructor { overflow: auto; padding: 8px 12px; color: var(--jp-ui-font-color1); background: var(--jp-layout-color1);
+    .labkit-instructor { display: flex; flex-direction: column; padding: 4px 0; color: var(--jp-ui-font-color1); background: var(--jp-layout-color1);
       font-size: var(--jp-ui-font-size1); line-height: 1.5; }
+    .labkit-instructor section { overflow: auto; padding: 4px 12px; flex: 1; min-height: 6em; }
+    .labkit-instructor section:first-child { flex: none; max-height: 40%; }
     .labkit-instructor h2 { font-size: var(--jp-ui-font-size2); margin: 8px 0 4px; }
     .labkit-instructor ol { list-style: none; margin: 0; padding: 0; }
     .labkit-instructor li { padding: 6px 0; border-bottom: 1px solid var(--jp-border-color2); }
@@ -160,7 +162,7 @@
 
   function work(app, config, { Notification }, { ServerConnection }, { Widget }, { LabIcon }) {
     const settings = app.serviceManager.serverSettings;
-    const base = `${settings.baseUrl}labkit/class/`;
+    const base = settings.baseUrl + 'labkit/class/';
     const panel = makePanel(Widget, LabIcon);
     const notice = makeNotice(Widget);
     const open = new Map(); // notifications by the item's number: each one's own name, and since when it's there
@@ -234,10 +236,11 @@
           notify(item, `${item.data.from}: ${item.data.text}`, 'info');
         }
       } else if (item.event === 'command') {
-        const below = panel.node.scrollHeight - panel.node.scrollTop - panel.node.clientHeight < 40;
+        const { node } = panel.commands;
+        const atEnd = node.scrollHeight - node.scrollTop - node.clientHeight < 40;
         panel.commands.put(item.id, shownCommand(item));
-        if (below) {
-          panel.node.scrollTop = panel.node.scrollHeight;
+        if (atEnd) { // whoever has scrolled up is reading something
+          node.scrollTop = node.scrollHeight;
         }
         if (isNew && !told && !panel.isVisible) {
           Notification.emit('You can follow and copy what your instructor runs.', 'info', {

@@ -1,5 +1,6 @@
-// Swarm Lab in JupyterLab: launcher entries, elements in outputs that open a terminal on a node, tables that keep
-// their lines, outputs that stay folded until a prediction is committed, and an end for boards that nobody sees.
+// Swarm Lab in JupyterLab: launcher entries with what is done of each chapter, elements in outputs that open a
+// terminal on a node, tables that keep their lines, outputs that stay folded until a prediction is committed, and an
+// end for boards that nobody sees.
 //
 // A prebuilt extension written by hand: JupyterLab loads this script, then asks the container below (a webpack
 // "module federation" container: init, get) for the plugin. It takes JupyterLab's own modules from `shared`.
@@ -33,6 +34,7 @@
 
   // Beside the board a notebook is narrower than `docker node ls`: wrapped, its columns cannot be read. And a folded
   // output would show its first line, which may be the answer to a prediction.
+  // A chapter's card is wide enough for its title and for what is done of it.
   function addStyle() {
     const style = document.createElement('style');
     style.textContent = `
@@ -40,6 +42,15 @@
       .jp-RenderedText[data-mime-type="application/vnd.jupyter.stdout"] pre { white-space: pre; }
       .jp-OutputPlaceholder .jp-PlaceholderText { display: none; }
       .jp-OutputPlaceholder .jp-Placeholder-contentContainer::before { content: "folded output"; opacity: .7; }
+      .jp-LauncherCard[data-category="Chapters"] {
+        flex-direction: row; align-items: center; box-sizing: border-box;
+        width: 264px; max-width: calc(100% - 16px); min-height: 70px;
+      }
+      .jp-LauncherCard[data-category="Chapters"][title*="✓"] { border-left: 4px solid var(--jp-success-color1); }
+      .jp-LauncherCard[data-category="Chapters"] .jp-LauncherCard-icon { flex: none; width: 52px; height: 52px; }
+      .jp-LauncherCard[data-category="Chapters"] .jp-LauncherCard-label { padding: 6px 4px 6px 0; }
+      .jp-LauncherCard[data-category="Chapters"] p { line-height: 1.4; text-align: left; white-space: pre-line; }
+      .jp-LauncherCard[data-category="Chapters"] p::first-line { font-weight: 600; }
     `;
     document.head.append(style);
   }
@@ -87,23 +98,66 @@
     });
   }
 
-  function plugin({ ILauncher }, { LabIcon }, { INotebookTracker, NotebookActions }) {
+  const POLL_MILLISECONDS = 5000;
+
+  // Exercises are solved in kernels and terminals, and nothing tells the page. So it asks when a launcher opens, and
+  // now and then while one is in sight. `chapters` is replaced by what the server answers.
+  function followProgress(app, launcher, { ServerConnection }, state) {
+    const settings = app.serviceManager.serverSettings;
+    let asking = false;
+    let again = false;
+
+    async function ask() {
+      again = asking;
+      if (asking) {
+        return;
+      }
+      asking = true;
+      try {
+        const answer = await ServerConnection.makeRequest(settings.baseUrl + 'swarm-lab/progress', {}, settings);
+        if (answer.ok) {
+          state.chapters = await answer.json();
+          launcher.stateChanged.emit();
+        }
+      } catch {
+        // The server is away, which JupyterLab reports; the next answer counts.
+      }
+      asking = false;
+      if (again) {
+        ask();
+      }
+    }
+
+    const isLauncher = widget => Boolean(widget?.content?.hasClass?.('jp-Launcher'));
+    app.shell.currentChanged.connect((_, { newValue }) => isLauncher(newValue) && ask());
+    setInterval(() => {
+      const seen = widget => isLauncher(widget) && widget.isVisible;
+      if (!document.hidden && [...app.shell.widgets('main')].some(seen)) {
+        ask();
+      }
+    }, POLL_MILLISECONDS);
+    ask();
+  }
+
+  function plugin({ ILauncher }, { LabIcon }, { INotebookTracker, NotebookActions }, services) {
     return {
       id: 'swarm-lab:launcher',
       autoStart: true,
       requires: [ILauncher, INotebookTracker],
       activate(app, launcher, tracker) {
         const page = JSON.parse(document.getElementById('jupyter-config-data').textContent);
+        const done = { chapters: {} };
         page.swarmLab.forEach((entry, rank) => {
           const command = `swarm-lab:${rank}`;
           app.commands.addCommand(command, {
-            label: entry.label,
+            label: () => [entry.label, done.chapters[entry.chapter]].filter(Boolean).join('\n'),
             icon: LabIcon.resolve({ icon: entry.icon }),
             execute: () => app.commands.execute(entry.command, entry.args)
           });
           launcher.add({ command, category: entry.category, categoryRank: rank - page.swarmLab.length, rank });
         });
 
+        followProgress(app, launcher, services, done);
         tidySidecars(app.shell);
         addStyle();
         foldUntilPredicted(tracker, NotebookActions);
@@ -125,7 +179,8 @@
       shared = scope;
     },
     async get() {
-      const modules = await Promise.all(['@jupyterlab/launcher', '@jupyterlab/ui-components', '@jupyterlab/notebook'].map(load));
+      const names = ['launcher', 'ui-components', 'notebook', 'services'];
+      const modules = await Promise.all(names.map(name => load(`@jupyterlab/${name}`)));
       return () => ({ __esModule: true, default: plugin(...modules) });
     }
   };
