@@ -1,17 +1,20 @@
 """The commands of `labkit workshop` that set it up, tell who is in it, and take it away."""
 
 import argparse
+import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from labkit.cli import workshop_class
 from labkit.cli.consent import provide_own_engine
 from labkit.engine.selection import DOCKER, EngineContext
 from labkit.util import command_hint
 from labkit.util.console import ProgressReporter
 from labkit.util.errors import LabError
 from labkit.util.text import counted
-from labkit.workshop import certificate, house, labels, provision, roster, settings
+from labkit.workshop import certificate, checkup, house, labels, provision, roster, settings
 from labkit.workshop.settings import VM, Workshop
 
 _NATIVE_WARNING = """\
@@ -75,6 +78,45 @@ def add(options: argparse.Namespace) -> int:
     _publish(workshop, fresh)
     print(f"{new.name} can log in at {workshop.url}\n    Name: {new.login}\n    Code: {fresh[new.login]}")
     return 0
+
+
+def status(options: argparse.Namespace) -> int:
+    print(workshop_class.status(_class(options), options.json).rstrip())
+    return 0
+
+
+def message(options: argparse.Namespace) -> int:
+    print(workshop_class.message(_class(options), options.text, options.to).rstrip())
+    return 0
+
+
+def begin(options: argparse.Namespace) -> int:
+    print(workshop_class.begin(_class(options), options.chapter, options.to).rstrip())
+    return 0
+
+
+def reset(options: argparse.Namespace) -> int:
+    print(workshop_class.reset(_class(options), options.login).rstrip())
+    return 0
+
+
+def forget(options: argparse.Namespace) -> int:
+    print(workshop_class.forget(_class(options), options.login).rstrip())
+    return 0
+
+
+def export(options: argparse.Namespace) -> int:
+    print(workshop_class.export(_class(options), options.file))
+    return 0
+
+
+def check(options: argparse.Namespace) -> int:
+    provide_own_engine()
+    report = checkup.run(
+        _context(), options.name, learners=options.learners, port=options.port, reporter=_quiet(options.json)
+    )
+    print(json.dumps(report.as_json(), indent=2) if options.json else report.text())
+    return 0 if report.fine else 1
 
 
 def down(options: argparse.Namespace) -> int:
@@ -151,6 +193,20 @@ def _publish(workshop: Workshop, fresh: dict[str, str]) -> None:
     settings.save(workshop)
     provision.write_cards(workshop, fresh)
     house.write_people(_context().own_client(), workshop)
+
+
+def _class(options: argparse.Namespace) -> Any:
+    """The container of the class page. Raises LabError if it doesn't run."""
+    settings.require(options.name)
+    client = _context().own_client()
+    entry = labels.container(client.api, options.name, labels.CLASS)
+    if entry is None or entry["State"] != "running":
+        raise LabError("the class page doesn't run", next_step=_hint("up", options.name))
+    return client.containers.get(entry["Id"])
+
+
+def _quiet(quiet: bool) -> ProgressReporter:
+    return ProgressReporter(sys.stderr if quiet else None)
 
 
 def _context() -> EngineContext:

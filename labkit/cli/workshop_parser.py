@@ -33,10 +33,29 @@ def add(workshop: argparse.ArgumentParser, shared: Callable[[], argparse.Argumen
     )
     late = action("add", "add a learner, and print their card's address and code")
     late.add_argument("person", metavar="NAME")
+    _add_class(action)
     down = action("down", "remove the workshop")
     down.add_argument(
         "--keep-data", action="store_true", help="keep notebooks, progress, and what the class page knows"
     )
+
+
+def _add_class(action: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    """Add what instructors can also do on the class page."""
+    status = action("status", "show who is at which exercise, and who is stuck")
+    status.add_argument("--json", action="store_true")
+    message = action("message", "send a message to everybody, or to some; it appears in their JupyterLab")
+    message.add_argument("text", metavar="TEXT")
+    begin = action("begin", "bring everybody's lab, or some, into a chapter's starting state")
+    begin.add_argument("chapter", metavar="CHAPTER")
+    for made in (message, begin):
+        made.add_argument("--to", metavar="LOGIN", action="append", default=[], help="can be repeated")
+    reset = action("reset", "turn the nodes of a learner's lab into bare engines again")
+    reset.add_argument("login", metavar="LOGIN")
+    forget = action("forget", "delete what the class page knows about a learner, or about everybody")
+    forget.add_argument("login", nargs="?", default="", metavar="LOGIN")
+    export = action("export", "write what everybody did to FILE.csv or FILE.json")
+    export.add_argument("file", metavar="FILE", type=Path)
 
 
 def _add_up(up: argparse.ArgumentParser) -> None:

@@ -114,19 +114,19 @@ def limits(host: Host, running: int = 0) -> list[Limit]:
     return sorted(found)
 
 
-def require(found: Sequence[Limit], wanted: int, remedy: str) -> None:
-    """Raise LabError if fewer than `wanted` places fit. `remedy` is a command for those that do."""
+def require(found: Sequence[Limit], wanted: int, otherwise: str) -> None:
+    """Raise LabError if fewer than `wanted` places fit. `otherwise` is what to do unless a setting helps."""
     if wanted <= found[0].places:
         return
     scarce = [limit for limit in found if limit.places < wanted]
     raise LabError(
         f"this computer has room for {counted(found[0].places, 'place')}, not for {wanted}",
         evidence=[f"{limit.resource}: {limit.places}, because {limit.reason}" for limit in scarce],
-        next_step=_remedy(scarce, wanted) or remedy,
+        next_step=remedy(scarce, wanted) or otherwise,
     )
 
 
-def _remedy(scarce: Sequence[Limit], wanted: int) -> str:
+def remedy(scarce: Sequence[Limit], wanted: int) -> str:
     """What raises a limit of the kernel, if nothing else is scarce."""
     if [limit.resource for limit in scarce] == ["inotify"]:
         value = RESERVED_INOTIFY + wanted * PLACE_INOTIFY

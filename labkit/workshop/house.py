@@ -186,13 +186,14 @@ def _class(workshop: Workshop, image: str, front: str) -> Part:
         "JUPYTERHUB_PUBLIC_URL": workshop.url,
         "JUPYTERHUB_CLIENT_ID": "service-class",
         "JUPYTERHUB_OAUTH_SCOPES": json.dumps(["access:services!service=class"]),
+        "LABKIT_CLASS_INSTRUCTORS": hub.INSTRUCTORS,
         "LABKIT_WORKSHOP": workshop.name,
     }
     return Part(
         workshop.name,
         labels.CLASS,
         image,
-        ["sleep", "infinity"],
+        ["python", "-m", "labkit.workshop.classroom.service"],
         environment,
         {**_shared(front), "binds": [f"{workshop.name}_class:/srv/class"], "mem_limit": "512m"},
         lively=_class_files(workshop),

@@ -188,6 +188,15 @@ def prestart(
     return failed
 
 
+def wait_for_lab(client: docker.DockerClient, workshop: str, login: str, seconds: float = 120) -> bool:
+    """Wait until the lab in a place is up; whether it is."""
+    probe = ["sh", "-c", 'test -e "${LABKIT_STATE_DIR:-$HOME/.local/state/labkit}/place-ready"']
+    place = next(
+        iter(client.api.containers(filters=labels.filters(workshop, labels.PLACE, login))), {"Id": ""}
+    )["Id"]
+    return any(client.containers.get(place).exec_run(probe)[0] == 0 for _ in Deadline(seconds).attempts(0.3))
+
+
 def _ask_hub(
     client: docker.DockerClient, workshop: str, logins: Sequence[str]
 ) -> Iterable[dict[str, object]]:

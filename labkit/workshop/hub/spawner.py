@@ -68,7 +68,9 @@ class PlaceSpawner(DockerSpawner):
                 return
             if (ended := await self.poll()) is not None:  # type: ignore[no-untyped-call]
                 said = await self.docker("logs", self.container_id, tail=5)
-                raise RuntimeError(f"the place of {self.login} ended: {ended} {said.decode(errors='replace')}")
+                raise RuntimeError(
+                    f"the place of {self.login} ended: {ended} {said.decode(errors='replace')}"
+                )
         raise RuntimeError(f"the place of {self.login} did not answer")
 
     async def _in_thread(self, work: Any) -> Any:
