@@ -23,7 +23,7 @@ from urllib.parse import quote
 from labkit.util.console import table
 from labkit.util.errors import LabError
 from labkit.util.text import counted
-from labkit.workshop.classroom.service import Settings
+from labkit.workshop.classroom.settings import Settings
 
 _TIMEOUT_SECONDS = 30.0
 _HEADER = ("LEARNER", "STATE", "CHAPTER", "EXERCISE", "FOR", "SOLVED", "LAST CHECK")

@@ -93,7 +93,8 @@ async def each(
     while not stream.over:
         found: tuple[str, Any] | None = None
         try:
-            found = await asyncio.wait_for(queue.get(), KEEP_ALIVE_SECONDS)
+            async with asyncio.timeout(KEEP_ALIVE_SECONDS):
+                found = await queue.get()
         except TimeoutError:
             await stream.keep_alive()
             continue

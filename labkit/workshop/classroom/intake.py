@@ -9,7 +9,7 @@ from typing import Any, cast, get_args
 from labkit.course.progress import Kind, Record
 from labkit.util.errors import redact
 
-MOST_BYTES = 1024 * 1024
+MOST_BYTES = 4 * 1024 * 1024
 """Of one request's body."""
 MOST_RECORDS = 500
 """In one request; a place sends more in several."""
@@ -17,7 +17,7 @@ MESSAGE_LETTERS = 2000
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.:-]{0,99}", re.ASCII)
 _LATEST = 4e9  # seconds of the epoch, in 2096
-_LARGEST_ID = 2**53
+_LARGEST = 2**53
 _STRING, _ITEMS, _DEPTH, _DETAIL = 2000, 100, 5, 16 * 1024  # of a record's detail
 _BOARD, _DESCRIPTION = 600 * 1024, 4000
 _COMMANDS, _COMMAND, _OUTPUT = 50, 4000, 64 * 1024
@@ -110,12 +110,12 @@ def _record(entry: dict[str, Any]) -> tuple[int, Record]:
         raise Refused("kind is unknown")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise Refused("name is not one of an exercise or a chapter")
-    if isinstance(moment, bool) or not isinstance(moment, int | float) or not 0 <= moment < _LATEST:
+    if not _is_number(moment) or not 0 <= cast(float, moment) < _LATEST:
         raise Refused("moment is not in seconds of the epoch")
     lab = _text(entry.get("lab"), "lab", 100)
     detail = _shortened(_object(entry.get("detail"), "detail"))
     ok = _flag(entry.get("ok"), "ok")
-    return _id(entry.get("id")), Record(float(moment), lab, cast(Kind, kind), name, ok, detail)
+    return _id(entry.get("id")), Record(float(cast(float, moment)), lab, cast(Kind, kind), name, ok, detail)
 
 
 def _shortened(detail: dict[str, Any]) -> dict[str, Any]:
@@ -135,13 +135,13 @@ def _bounded(value: Any, depth: int) -> Any:
     if isinstance(value, dict):
         some = list(value.items())[:_ITEMS] if depth else []
         return {clean(str(key))[:_STRING]: _bounded(item, depth - 1) for key, item in some}
-    return value
+    return value if value is None or isinstance(value, bool) or _is_number(value) else None
 
 
 def _command(entry: dict[str, Any]) -> dict[str, Any]:
     code, moment = entry.get("code"), entry.get("moment")
     for number, name in ((code, "code"), (moment, "moment")):
-        if number is not None and (isinstance(number, bool) or not isinstance(number, int | float)):
+        if number is not None and not _is_number(number):
             raise Refused(f"{name} is not a number")
     return {
         "moment": moment,
@@ -186,7 +186,7 @@ def _flag(value: Any, what: str) -> bool:
 
 def _id(value: Any) -> int:
     def valid(found: Any) -> bool:
-        return isinstance(found, int) and not isinstance(found, bool) and 0 < found < _LARGEST_ID
+        return isinstance(found, int) and not isinstance(found, bool) and 0 < found < _LARGEST
 
     return int(_of(value, "id", "a positive number", valid))
 
@@ -195,6 +195,11 @@ def _of(value: Any, what: str, kind: str, valid: Callable[[Any], bool]) -> Any:
     if not valid(value):
         raise Refused(f"{what} is not {kind}")
     return value
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it's a number that every reader of JSON can hold."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
 def _no_constant(name: str) -> None:

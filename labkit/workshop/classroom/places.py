@@ -102,7 +102,8 @@ class Inbox(Place, Stream):
                 last = item.id
                 connection.wake.set()  # there may be more than one page of them
             try:
-                await asyncio.wait_for(connection.wake.wait(), KEEP_ALIVE_SECONDS)
+                async with asyncio.timeout(KEEP_ALIVE_SECONDS):
+                    await connection.wake.wait()
             except TimeoutError:
                 await self.keep_alive()
 

@@ -219,7 +219,8 @@ class Room:
     async def change(self, seconds: float) -> None:
         """Wait until something changes, at most so long: time alone makes learners stuck."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
         self._changed.clear()
 
     def refresh(self) -> None:

@@ -1,11 +1,6 @@
 """The class service: `python -m labkit.workshop.classroom.service`, a service of the hub.
 
-It reads its settings from the environment that JupyterHub gives to services, and from
-
-    LABKIT_CLASS_DATA         the folder with its data, /srv/class by default
-    LABKIT_CLASS_KEEP_DAYS    how long data is kept after a learner was last seen, 30 days by default
-    LABKIT_CLASS_INSTRUCTORS  the hub's group of those who may see the page, `instructors` by default
-    LABKIT_CLASS_ADDRESS      where it listens, 0.0.0.0:10101 by default
+`settings` lists the environment variables that it reads.
 """
 
 import asyncio
@@ -16,7 +11,6 @@ import secrets
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from jupyterhub.services.auth import HubOAuth
@@ -26,6 +20,7 @@ from tornado.web import Application, RequestHandler
 from labkit.workshop.classroom import instructors, page, places, syllabus
 from labkit.workshop.classroom.intake import MOST_BYTES
 from labkit.workshop.classroom.room import Room
+from labkit.workshop.classroom.settings import Settings
 from labkit.workshop.classroom.store import Store
 
 LOOK_SECONDS = 10.0
@@ -34,42 +29,6 @@ LOOK_SECONDS = 10.0
 _EXPIRE_SECONDS = 3600.0
 _DAY = 86_400.0
 _TOGETHER_SECONDS = 0.2  # what changes within this time is shown at once
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How the service runs. `prefix` begins and ends with a slash."""
-
-    token: str
-    prefix: str
-    hub_api: str
-    hub_base: str
-    name: str
-    data: Path
-    keep_days: float = 30.0
-    instructors: str = "instructors"
-    address: str = "0.0.0.0"
-    port: int = 10101
-
-    @classmethod
-    def read(cls, environment: Mapping[str, str]) -> "Settings":
-        """Raises KeyError where JUPYTERHUB_API_TOKEN is missing."""
-        name = environment.get("JUPYTERHUB_SERVICE_NAME", "class")
-        base = environment.get("JUPYTERHUB_BASE_URL", "/")
-        prefix = environment.get("JUPYTERHUB_SERVICE_PREFIX", f"{base}services/{name}/")
-        address, _, port = environment.get("LABKIT_CLASS_ADDRESS", "0.0.0.0:10101").rpartition(":")
-        return cls(
-            token=environment["JUPYTERHUB_API_TOKEN"],
-            prefix=f"/{prefix.strip('/')}/",
-            hub_api=environment.get("JUPYTERHUB_API_URL", f"http://127.0.0.1:8081{base}hub/api"),
-            hub_base=base,
-            name=name,
-            data=Path(environment.get("LABKIT_CLASS_DATA", "/srv/class")),
-            keep_days=float(environment.get("LABKIT_CLASS_KEEP_DAYS", "30")),
-            instructors=environment.get("LABKIT_CLASS_INSTRUCTORS", "instructors"),
-            address=address,
-            port=int(port),
-        )
 
 
 def application(settings: Settings, room: Room) -> Application:
@@ -119,7 +78,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 
 async def _look(room: Room) -> None:
     """Show the pages what has changed, and who has become stuck since."""
-    while True:
+    while not room.closing:
         await room.change(LOOK_SECONDS)
         room.refresh()
         await asyncio.sleep(_TOGETHER_SECONDS)

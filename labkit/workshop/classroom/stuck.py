@@ -95,6 +95,6 @@ def _signs(situation: Situation) -> tuple[str, ...]:
         (situation.refused >= REFUSED_CHECKS, f"{counted(situation.refused, 'refused check')} in a row"),
         (situation.hints >= HINTS, f"{counted(situation.hints, 'hint')} used"),
         (situation.solution, "saw the solution"),
-        (behind, f"{situation.past} of {situation.others} others have solved it"),
+        (behind, f"{situation.past} of {situation.others} others are past it"),
     )
     return tuple(words for holds, words in found if holds)

@@ -1,6 +1,6 @@
 // The table of learners. Rows are kept and only cells that differ are replaced, so that focus stays where it is.
 
-import { badge, element, foreign, lasting, mark, verdict } from "./words.js";
+import { badge, element, foreign, lasting, mark, nothing, verdict } from "./words.js";
 
 const names = new Intl.Collator([], { numeric: true });
 
@@ -117,8 +117,9 @@ function progress(part) {
   return {
     cell: (learner) => {
       const count = done(learner), all = part.exercises.length;
-      return element("span", { class: "mark", "data-mark": count === all ? "solved" : count ? "here" : "open" },
-        count === all ? `✓ ${count} of ${all}` : count ? `${count} of ${all}` : "·");
+      if (!count) return nothing("none");
+      return element("span", { class: "mark", "data-mark": count === all ? "solved" : "here" },
+        count === all ? `✓ ${count} of ${all}` : `${count} of ${all}`);
     },
     total: (learners) => `${learners.filter((learner) => done(learner) === part.exercises.length).length} of ${learners.length}`,
   };

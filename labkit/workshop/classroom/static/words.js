@@ -48,15 +48,22 @@ export function badge(state, word) {
 /** What a learner did at an exercise, in a sign and two words. */
 export function mark(found, here, seconds) {
   const [kind, text] = told(found, here, seconds);
+  if (kind === "open") return nothing("not yet");
   return element("span", { class: "mark", "data-mark": kind }, text);
 }
 
 function told(found, here, seconds) {
-  if (found && found.solved !== null) return found.solution ? ["shown", "◐ after solution"] : ["solved", "✓ solved"];
+  if (found && found.solved !== null) return found.solution ? ["shown", "◐ solution"] : ["solved", "✓ solved"];
   if (here) return ["here", `▶ ${lasting(seconds)}`];
   if (found && found.checks) return ["refused", `✗ ${counted(found.checks, "check")}`];
   if (found) return ["here", "… begun"];
-  return ["open", "·"];
+  return ["open", ""];
+}
+
+/** A dot for the eye, and words for a screen reader. */
+export function nothing(words) {
+  return element("span", { class: "mark", "data-mark": "open" },
+    element("span", { "aria-hidden": "true" }, "·"), element("span", { class: "hidden" }, words));
 }
 
 /** What the last check said, in one line of words. */
