@@ -16,7 +16,7 @@ MIB, GIB = 1 << 20, 1 << 30
 # What a place takes, as measured by bench/workshop.py and rounded up.
 PLACE_MEMORY = 600 * MIB
 PLACE_DISK = 1 * GIB
-PLACE_INOTIFY = 10
+PLACE_INOTIFY = 3
 PLACE_PROCESSES = 250
 PLACES_PER_CORE = 20
 # What the hub, the proxy, the class page, and the host itself need besides.
