@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import labkit
+from labkit.cli import workshop_parser
 from labkit.util import command_hint
 
 Add = Callable[[str, str | None, str], argparse.ArgumentParser]
@@ -83,6 +84,8 @@ def make() -> argparse.ArgumentParser:
     _add_course_commands(command)
     _add_image_commands(command)
     _add_setup_commands(command)
+    says = "run a class: a place for each learner in a browser, on this computer"
+    workshop_parser.add(command("workshop", None, says), common)
     return parser
 
 

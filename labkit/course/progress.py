@@ -5,6 +5,7 @@ import os
 import sqlite3
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -163,10 +164,7 @@ def records(*kinds: Kind) -> list[Record]:
         rows = connection.execute(
             "SELECT moment, lab, kind, name, ok, detail FROM records ORDER BY moment, id"
         ).fetchall()
-    found = [
-        Record(moment, lab, kind, ALIASES.get(name, name), bool(ok), json.loads(detail))
-        for moment, lab, kind, name, ok, detail in rows
-    ]
+    found = [_record(*row) for row in rows]
     return [entry for entry in found if not kinds or entry.kind in kinds]
 
 
@@ -177,6 +175,29 @@ def solved() -> dict[str, Record]:
         if entry.ok:
             first.setdefault(entry.name, entry)
     return first
+
+
+def identity() -> str:
+    """The name of the progress file, which no other one has. It's given when it is first asked for."""
+    with _open() as connection, connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS journal (one INTEGER PRIMARY KEY, name TEXT NOT NULL)")
+        if not connection.execute("SELECT 1 FROM journal").fetchone():
+            connection.execute("INSERT OR IGNORE INTO journal VALUES (1, ?)", (str(uuid.uuid4()),))
+        return str(connection.execute("SELECT name FROM journal").fetchone()[0])
+
+
+def added(after: int, limit: int) -> list[dict[str, Any]]:
+    """At most `limit` records that were added behind a row, the oldest first; `id` is each one's row."""
+    with _open() as connection:
+        rows = connection.execute(
+            "SELECT id, moment, lab, kind, name, ok, detail FROM records WHERE id > ? ORDER BY id LIMIT ?",
+            (after, limit),
+        ).fetchall()
+    return [{"id": row, **asdict(_record(*entry))} for row, *entry in rows]
+
+
+def _record(moment: float, lab: str, kind: Kind, name: str, ok: int, detail: str) -> Record:
+    return Record(moment, lab, kind, ALIASES.get(name, name), bool(ok), json.loads(detail))
 
 
 def export(path: Path) -> int:

@@ -23,7 +23,8 @@ CARRIED = ("bank", "node", "storage")
 _RECIPE = 1  # increment it when the steps below create a different disk from the same images
 
 _STORING, _MAKING = "labkit-baking-node", "labkit-baking-disk"
-_STORE = "/var/lib/docker"
+STORE = "/var/lib/docker"
+"""Where an engine keeps its images."""
 _LOAD_SECONDS = 600
 
 
@@ -41,7 +42,7 @@ def build(
     """
     with filling(tag, lambda: _clear(client)):
         say("storing the lab's images as the virtual machine's engine does")
-        _store(client, node, archive)
+        store(client, _STORING, node, archive, {IMAGE_LABEL: NAME})
         say("creating the virtual machine's disk from them")
         container = client.containers.create(
             vm,
@@ -58,18 +59,25 @@ def build(
         container.commit(repository, version, changes=[f"LABEL {IMAGE_LABEL}={NAME}"])
 
 
-def _store(client: docker.DockerClient, image: str, archive: Iterable[bytes]) -> None:
+def store(
+    client: docker.DockerClient, volume: str, image: str, archive: Iterable[bytes], labels: dict[str, str]
+) -> None:
+    """Fill the new volume `volume` with an archive of images, as the engine of the image `image` stores them.
+
+    Does so in a container of that name, which the caller removes. Raises DockerException.
+    """
     powers = topology.load().nodes[0]
-    volume = client.volumes.create(_STORING, labels={IMAGE_LABEL: NAME})
-    if IMAGE_LABEL not in (volume.attrs["Labels"] or {}):  # the engine returns an existing one unchanged
+    made = client.volumes.create(volume, labels=labels)
+    if not labels.items() <= (made.attrs["Labels"] or {}).items():  # the engine returns an existing one
         raise DockerException(
-            f"volume {_STORING} isn't labkit's; docker volume rm {_STORING}, if nobody needs it"
+            f"volume {volume} isn't labkit's; docker volume rm {volume}, if nobody needs it"
         )
     node = client.containers.run(  # type: ignore[call-overload]  # its stubs don't allow `str` for cgroupns
         image,
         detach=True,
-        name=_STORING,
-        volumes=[f"{_STORING}:{_STORE}"],
+        name=volume,
+        labels=labels,
+        volumes=[f"{volume}:{STORE}"],
         tmpfs=dict.fromkeys(powers.tmpfs, ""),
         cap_add=list(powers.cap_add),
         security_opt=powers.api_security_opt,

@@ -15,7 +15,7 @@ from IPython.core.magic import Magics, cell_magic, magics_class
 from IPython.display import display
 
 from labkit.cluster.cluster import Cluster
-from labkit.course import exercises, grading, progress
+from labkit.course import command_log, exercises, grading, progress
 from labkit.engine.selection import ERRORS
 from labkit.swarm import stalled
 from labkit.swarm.model import Snapshot
@@ -62,6 +62,7 @@ class OnMagics(Magics):
                 return
             progress.of(lab).note("solution", arguments.unless)
         nodes = [lab.node(name) for name in arguments.nodes]
+        log = command_log.of(lab)
         sink = _Plain() if len(nodes) == 1 else _Prefixed(max(len(node.name) for node in nodes))
         try:
             results = run_on(
@@ -73,12 +74,15 @@ class OnMagics(Magics):
                 on_silence=lambda: _say(_seen(lab, cell, stalled.silent_nodes)),
             )
         except CommandTimedOut as error:
+            log.add_stopped(arguments.nodes, cell)
             error.add_evidence(*_seen(lab, cell, stalled.reasons))
             raise
         except KeyboardInterrupt:
+            log.add_stopped(arguments.nodes, cell)
             names = ", ".join(arguments.nodes)
             raise CommandInterrupted(f"interrupted; the command was stopped on {names} too") from None
         sink.finish()
+        log.add_results(results)
         for result in results:
             print(_status_line(result))
         for result in results:

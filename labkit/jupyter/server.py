@@ -2,28 +2,16 @@
 
 import os
 import secrets
-import shutil
 import sys
 from pathlib import Path
 
 from labkit.cluster import provision
 from labkit.engine.selection import ERRORS, EngineContext
-from labkit.jupyter import launcher
+from labkit.jupyter import launcher, page
 from labkit.jupyter.notebooks import provide
 from labkit.topology import topology
 from labkit.util import command_hint, lock
 from labkit.util.errors import LabError, PortTaken
-from labkit.util.paths import state_dir
-
-# No news pop-up over the notebook's corner, outputs that scrolling does not lose, long commands that are
-# wrapped, terminals below the notebook. They are JupyterLab's defaults here: what users have set themselves
-# goes before them.
-SETTINGS = Path(__file__).parent / "settings"
-EXTENSIONS = Path(__file__).parent / "extension"
-
-_FIRST_WORKSPACE = "first.jupyterlab-workspace"
-# How JupyterLab names the file of its workspace "default" (jupyterlab_server.workspaces_handler.slugify).
-_DEFAULT_WORKSPACE = "default-37a8.jupyterlab-workspace"
 
 
 def serve(context: EngineContext, *, port: int, browser: bool, notebooks: Path | None = None) -> None:
@@ -44,27 +32,18 @@ def serve(context: EngineContext, *, port: int, browser: bool, notebooks: Path |
     from jupyterlab.labapp import LabApp  # takes a second, which only this command pays
 
     settings = {
+        **page.settings(lab, folder, nodes),
         "ServerApp.ip": "127.0.0.1",
         "ServerApp.port": port,
-        "ServerApp.root_dir": folder,
-        "ServerApp.allow_root": True,
         "ServerApp.answer_yes": True,  # Ctrl-C means stop, without a question
         "ServerApp.open_browser": browser and _has_display(),
         "IdentityProvider.token": secrets.token_urlsafe(32),
-        "TerminalsExtensionApp.terminal_manager_class": "labkit.jupyter.terminals.NodeTerminals",
-        "NodeTerminals.lab": lab,
-        "LabApp.app_settings_dir": SETTINGS,
-        "LabApp.extra_labextensions_path": EXTENSIONS,
-        "LabApp.workspaces_dir": _workspaces(lab),
         "KernelManager.transport_encryption": "auto",  # others on this machine see no output, no token
         "Application.log_level": "ERROR",
     }
     try:
         with lock.hold("jupyterlab"):  # it looks for a free port, then takes it: another one may, in between
-            server = LabApp.initialize_server(
-                argv=[f"--{name}={value}" for name, value in settings.items()]
-                + [f"--NodeTerminals.nodes={node}" for node in nodes]
-            )
+            server = LabApp.initialize_server(argv=page.as_arguments(settings))
     except SystemExit:
         raise PortTaken(
             f"JupyterLab found no free port from {port} on",
@@ -93,18 +72,6 @@ def say_goodbye(context: EngineContext) -> None:
     if runs:
         print(f"The nodes of lab '{context.lab}' still run; to stop them:")
         print(f"    {context.hint('down')}")
-
-
-def _workspaces(lab: str) -> Path:
-    """The folder where JupyterLab keeps what is open in this lab: at first, the table of contents.
-
-    The user's own workspaces are of other folders: their tabs would find no files here.
-    """
-    folder = state_dir() / "workspaces" / lab
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / _DEFAULT_WORKSPACE).exists():
-        shutil.copyfile(SETTINGS / _FIRST_WORKSPACE, folder / _DEFAULT_WORKSPACE)
-    return folder
 
 
 def _has_display() -> bool:

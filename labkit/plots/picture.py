@@ -115,10 +115,14 @@ class Picture(Figure):
         """Write a PNG or SVG file, depending on the suffix, with the description in it. Reproducible."""
         path = Path(path)
         if path.suffix == ".svg":
-            about = f"<title>{escape(self.headline)}</title><desc>{escape(self.description)}</desc>"
-            path.write_text(self._svg('role="img"', _STROKES, about), encoding="utf-8")
+            path.write_text(self.svg(), encoding="utf-8")
         else:
             self.savefig(path, dpi=dpi, metadata={"Description": self.description})
+
+    def svg(self) -> str:
+        """An SVG document with the description in it."""
+        about = f"<title>{escape(self.headline)}</title><desc>{escape(self.description)}</desc>"
+        return self._svg('role="img"', _STROKES, about)
 
     def html(self) -> str:
         """A `<figure>` with the picture as SVG and its description as text."""

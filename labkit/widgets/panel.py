@@ -9,12 +9,13 @@ from typing import ClassVar, TypeVar
 import ipywidgets
 
 from labkit.cluster.cluster import Cluster
+from labkit.course import command_log
 from labkit.engine.selection import ERRORS
 from labkit.observe import watcher
 from labkit.observe.recording import Frame
 from labkit.swarm.model import Snapshot
 from labkit.transport.commands import DEFAULT_TIMEOUT, CancelToken, Result, Sink, run_on
-from labkit.util.errors import LabError
+from labkit.util.errors import CommandInterrupted, CommandTimedOut, LabError
 from labkit.widgets import page
 from labkit.widgets.described import Described
 from labkit.widgets.runner import Runner, Work
@@ -98,8 +99,13 @@ class Panel(Described, ipywidgets.VBox):
         def work(sink: Sink, token: CancelToken) -> Result:
             name = node or manager(self.lab.snapshot(timeout=_LOOK_SECONDS))
             self.runner.announce(name, command)
-            nodes = [self.lab.node(name)]
-            (result,) = run_on(nodes, command, timeout=timeout, check=False, sink=sink, token=token)
+            nodes, log = [self.lab.node(name)], command_log.of(self.lab)
+            try:
+                (result,) = run_on(nodes, command, timeout=timeout, check=False, sink=sink, token=token)
+            except (CommandTimedOut, CommandInterrupted):
+                log.add_stopped([name], command)
+                raise
+            log.add_results([result])
             return result
 
         return work

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from tornado.testing import bind_unused_port
 
 from labkit.cluster.cluster import Cluster
 from labkit.course import exercises, progress, quiz
-from labkit.jupyter import launcher, notebooks, server
+from labkit.jupyter import launcher, notebooks, page
 from labkit.util.errors import LabError, SetupFailed
+from labkit.workshop.place import extension
 
-SCHEMAS = Path(server.sys.prefix) / "share" / "jupyter" / "lab" / "schemas"
-OVERRIDES: dict[str, dict[str, Any]] = json.loads((server.SETTINGS / "overrides.json").read_text())
+SCHEMAS = Path(sys.prefix) / "share" / "jupyter" / "lab" / "schemas"
+OVERRIDES: dict[str, dict[str, Any]] = json.loads((page.SETTINGS / "overrides.json").read_text())
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +42,7 @@ def own_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def effective(plugin: str, own: Path) -> dict[str, Any]:
     """A plugin's settings, as JupyterLab's server tells them to the browser."""
     answer, _ = get_settings(
-        str(server.SETTINGS), str(SCHEMAS), str(own), schema_name=plugin, overrides=OVERRIDES
+        str(page.SETTINGS), str(SCHEMAS), str(own), schema_name=plugin, overrides=OVERRIDES
     )
     properties = answer["schema"]["properties"]
     return {name: body.get("default") for name, body in properties.items()} | answer["settings"]
@@ -63,7 +65,7 @@ def test_what_users_have_set_themselves_goes_before_it(tmp_path: Path) -> None:
 
 
 def test_the_first_workspace_is_the_one_that_jupyterlab_opens(state: Path) -> None:
-    folder = server._workspaces("class-7")
+    folder = page.workspaces("class-7")
     assert folder == state / "workspaces/class-7"
     opened = WorkspacesManager(str(folder)).load("default")
     assert opened["metadata"]["id"] == "default"
@@ -71,10 +73,10 @@ def test_the_first_workspace_is_the_one_that_jupyterlab_opens(state: Path) -> No
 
 
 def test_what_was_open_is_kept_at_the_next_start() -> None:
-    folder = server._workspaces("class-7")
+    folder = page.workspaces("class-7")
     (workspace,) = folder.iterdir()
     workspace.write_text("{}")
-    assert server._workspaces("class-7") == folder
+    assert page.workspaces("class-7") == folder
     assert workspace.read_text() == "{}"
 
 
@@ -279,9 +281,17 @@ def test_the_server_tells_the_progress_to_those_who_have_the_token(
     assert json.loads(second.body)["create-a-swarm"].startswith("1 of ")
 
 
-def test_the_extension_is_one_that_jupyterlab_finds() -> None:
-    (found,) = get_federated_extensions([str(server.EXTENSIONS)]).values()
+@pytest.mark.parametrize(
+    ("name", "key", "path"),
+    [
+        ("swarm-lab", launcher.PAGE_CONFIG_KEY, launcher.PROGRESS_PATH),
+        ("swarm-lab-workshop", extension.PAGE_CONFIG_KEY, f"{extension.PREFIX}/"),
+    ],
+)
+def test_the_extensions_are_those_that_jupyterlab_finds(name: str, key: str, path: str) -> None:
+    found = get_federated_extensions([str(page.EXTENSIONS)])[name]
+    assert Path(found["ext_path"]).name == name  # JupyterLab asks for its files below this name
     script = Path(found["ext_path"], found["jupyterlab"]["_build"]["load"]).read_text()
-    assert f"['{found['name']}'] =" in script
-    assert f"page.{launcher.PAGE_CONFIG_KEY}." in script
-    assert f"settings.baseUrl + '{launcher.PROGRESS_PATH}'" in script
+    assert f"['{name}'] =" in script
+    assert f"page.{key}" in script
+    assert f"settings.baseUrl + '{path}'" in script

@@ -295,3 +295,15 @@ def test_a_node_that_was_made_anew_has_a_forward_of_its_own() -> None:
     assert old is not new
     for forward in (old, new):
         forwards.release(forward)
+
+
+def test_behind_a_hub_the_link_goes_through_the_learners_own_server(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert host
+    monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/anna/")
+    forwards = PortForwards(cast(Cluster, None))
+    forward = forwards.use(node(), 8080)
+    assert forward.url == f"/user/anna/proxy/{forward._local_port}/"
+    forwards.release(forward)
+    assert forward.closed

@@ -6,6 +6,7 @@ that's nothing while the node is cut off.
 """
 
 import contextlib
+import os
 import socket
 import threading
 from collections import Counter
@@ -18,6 +19,7 @@ from labkit.transport.attach import STDOUT, Execution
 from labkit.util.errors import LabError
 
 _LOOPBACK = "127.0.0.1"
+_HUB_PREFIX = "JUPYTERHUB_SERVICE_PREFIX"  # which JupyterHub sets, and nobody else
 _CONNECT_SECONDS = 5
 _WAKE_SECONDS = 2.0  # how often the acceptor checks whether it should end
 _RETRY_SECONDS = 0.1
@@ -32,10 +34,13 @@ exec 3<&0
 
 
 class PortForward:
-    """Forwards connections from a free local port to a `port` of a node, until it is closed."""
+    """Forwards connections from a free local port to a `port` of a node, until it is closed.
 
-    def __init__(self, node: Node, port: int) -> None:
-        self.node, self.port = node, port
+    `prefix` is the path of this Jupyter server behind a hub, such as `/user/anna/`.
+    """
+
+    def __init__(self, node: Node, port: int, prefix: str = "") -> None:
+        self.node, self.port, self._prefix = node, port, prefix
         self._listener = socket.create_server((_LOOPBACK, 0))
         self._listener.settimeout(_WAKE_SECONDS)
         self._local_port: int = self._listener.getsockname()[1]
@@ -51,7 +56,13 @@ class PortForward:
 
     @property
     def url(self) -> str:
-        """The URL at which a browser on this computer reaches the port, over HTTP."""
+        """Where the learner's browser finds the port, in HTTP.
+
+        Behind a hub that's a path on the hub's own address, served by jupyter-server-proxy: the browser is on
+        another machine. Otherwise it's on this one.
+        """
+        if self._prefix:
+            return f"{self._prefix.rstrip('/')}/proxy/{self._local_port}/"
         return f"http://{_LOOPBACK}:{self._local_port}/"
 
     @property
@@ -165,6 +176,7 @@ class PortForwards:
     """The open port forwards of a cluster, by node and port; all users of a port share one."""
 
     def __init__(self, _: Cluster) -> None:
+        self._prefix = os.environ.get(_HUB_PREFIX, "")
         self._lock = threading.Lock()
         self._open: dict[tuple[str, int], PortForward] = {}
         self._users: Counter[PortForward] = Counter()
@@ -175,7 +187,7 @@ class PortForwards:
         with self._lock:
             found = self._open.get(key)
             if found is None or found.closed:
-                found = self._open[key] = PortForward(node, port)
+                found = self._open[key] = PortForward(node, port, self._prefix)
             self._users[found] += 1
             return found
 

@@ -1,0 +1,1 @@
+"""The class service: keeps what learners did, shows instructors where everyone is, and carries messages."""

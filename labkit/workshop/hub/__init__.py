@@ -1,0 +1,1 @@
+"""What runs in a workshop's hub: its configuration, the codes, and the places."""
