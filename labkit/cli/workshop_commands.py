@@ -14,7 +14,7 @@ from labkit.util import command_hint
 from labkit.util.console import ProgressReporter
 from labkit.util.errors import LabError
 from labkit.util.text import counted
-from labkit.workshop import certificate, checkup, house, labels, provision, roster, settings
+from labkit.workshop import certificate, checkup, house, labels, provision, removal, roster, settings
 from labkit.workshop.settings import VM, Workshop
 
 _NATIVE_WARNING = """\
@@ -121,7 +121,7 @@ def check(options: argparse.Namespace) -> int:
 
 def down(options: argparse.Namespace) -> int:
     with ProgressReporter().step(f"Workshop '{options.name}'") as step:
-        done = provision.down(_context(), options.name, keep_data=options.keep_data)
+        done = removal.down(_context(), options.name, keep_data=options.keep_data)
         step.result = (
             f"removed {counted(len(done.removed), 'object')}" if done.removed else "nothing to remove"
         )

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from labkit.workshop.settings import DEFAULT_NAME, KINDS
+from labkit.util.command_hint import DEFAULT_WORKSHOP, PLACE_KINDS
 
 _COMMANDS = "workshop_commands"
 
@@ -16,7 +16,10 @@ def add(workshop: argparse.ArgumentParser, shared: Callable[[], argparse.Argumen
     def action(name: str, summary: str) -> argparse.ArgumentParser:
         made = actions.add_parser(name, help=summary, description=summary, parents=[shared()])
         made.add_argument(
-            "--name", metavar="WORKSHOP", default=DEFAULT_NAME, help=f"which workshop ({DEFAULT_NAME})"
+            "--name",
+            metavar="WORKSHOP",
+            default=DEFAULT_WORKSHOP,
+            help=f"which workshop ({DEFAULT_WORKSHOP})",
         )
         made.set_defaults(run=f"{_COMMANDS}.{name}")
         return made
@@ -66,7 +69,7 @@ def _add_up(up: argparse.ArgumentParser) -> None:
         "--instructor", action="append", metavar="NAME", help="who teaches; can be repeated (instructor)"
     )
     up.add_argument(
-        "--place", choices=KINDS, help="what a learner's lab runs in: a container, or a VM in one"
+        "--place", choices=PLACE_KINDS, help="what a learner's lab runs in: a container, or a VM in one"
     )
     up.add_argument("--host", metavar="NAME", help="the name or address that learners type")
     up.add_argument("--port", type=_port, help="the port that is open (443)")

@@ -14,7 +14,7 @@ from labkit.util import command_hint
 from labkit.util.console import ProgressReporter
 from labkit.util.errors import LabError
 from labkit.util.text import counted
-from labkit.workshop import capacity, containers, image, labels, provision, roster, settings
+from labkit.workshop import capacity, containers, image, labels, provision, removal, roster, settings
 from labkit.workshop.capacity import Limit
 from labkit.workshop.containers import Part
 from labkit.workshop.settings import Workshop
@@ -153,7 +153,7 @@ def _trial(found: Checkup, context: EngineContext, name: str, reporter: Progress
     somebody = roster.Person("trial", "Trial", roster.INSTRUCTOR)
     trial = Workshop(name, host="127.0.0.1", port=_TRIAL_PORT, people=[somebody], prestart=False)
     try:
-        provision.down(context, name)
+        removal.down(context, name)
         done = provision.up(context, trial, reporter, force=True)
         started = time.monotonic()
         client = context.own_client(timeout=600)
@@ -174,4 +174,4 @@ def _trial(found: Checkup, context: EngineContext, name: str, reporter: Progress
     except LabError as error:
         found.add("place", "One place", False, error.what, error.next_step)
     finally:
-        provision.down(context, name)
+        removal.down(context, name)

@@ -23,11 +23,11 @@ _CERTIFICATE, _KEY = "/etc/workshop/certificate.pem", "/etc/workshop/key.pem"
 _HUB_URL = f"http://127.0.0.1:{hub.HUB_PORT}"
 
 
-def start(client: docker.DockerClient, workshop: Workshop, image: str, settings: HubSettings) -> str:
-    """Start what is missing or outdated, and return the front's id. The places run on meanwhile.
+def open_port(client: docker.DockerClient, workshop: Workshop, image: str) -> str:
+    """Start the front, which has the workshop's one open port, and return its id.
 
-    The front owns the network, as a pod's pause container does, so that any other part can be replaced
-    without closing the open port. Raises EngineUnsuitable if the port is taken.
+    It owns the network, as a pod's pause container does, so that any other part can be replaced without
+    closing the port. Raises EngineUnsuitable if the port is taken.
     """
     _create_network(client.api, workshop.name)
     try:
@@ -40,6 +40,13 @@ def start(client: docker.DockerClient, workshop: Workshop, image: str, settings:
                 containers.remove(client.api, entry["Id"])
     for network in labels.networks(client.api, workshop.name, labels.PLACE):
         networks.connect(client.api, front, network["Name"])
+    return front
+
+
+def start(
+    client: docker.DockerClient, workshop: Workshop, image: str, settings: HubSettings, front: str
+) -> None:
+    """Start what is missing or outdated behind the front. The places run on meanwhile."""
     for name in (labels.HUB, labels.CLASS):
         client.api.create_volume(f"{workshop.name}_{name}", labels=labels.of(workshop.name, name))
     for part in (
@@ -48,7 +55,6 @@ def start(client: docker.DockerClient, workshop: Workshop, image: str, settings:
         _class(workshop, image, front),
     ):
         containers.ensure(client, part)
-    return front
 
 
 def wait_ready(client: docker.DockerClient, workshop: Workshop) -> None:

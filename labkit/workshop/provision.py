@@ -1,19 +1,17 @@
 """Sets a workshop up, and takes it away again."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import docker
-from docker.errors import APIError, NotFound
 
 from labkit.engine.selection import EngineContext
 from labkit.images import builder, vm_disk
 from labkit.util import command_hint, lock
 from labkit.util.console import ProgressReporter
 from labkit.util.deadline import Deadline
-from labkit.util.errors import LabError, NotConverged
+from labkit.util.errors import LabError
 from labkit.util.text import counted
 from labkit.workshop import (
     capacity,
@@ -23,18 +21,13 @@ from labkit.workshop import (
     house,
     image,
     labels,
-    networks,
     seed,
     settings,
 )
 from labkit.workshop.roster import Person
 from labkit.workshop.settings import Workshop
 
-_REMOVE_SECONDS = 60.0
 _AT_ONCE_PER_CORE = 2
-_IN_USE = (403, 409)
-KEPT = (labels.HOME, labels.CLASS)
-"""The volumes that `down --keep-data` keeps: notebooks and progress, and what the class page knows."""
 
 
 @dataclass
@@ -44,14 +37,6 @@ class Setup:
     workshop: Workshop
     fresh: dict[str, str] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Removal:
-    """What `down` has removed and kept, by name."""
-
-    removed: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
 
 
 def up(context: EngineContext, wanted: Workshop, reporter: ProgressReporter, *, force: bool = False) -> Setup:
@@ -67,6 +52,7 @@ def up(context: EngineContext, wanted: Workshop, reporter: ProgressReporter, *, 
             tag = image.ensure(client, step.note)
             step.result = tag.rpartition(":")[2]
         found = _examine(client, wanted, tag, reporter, force=force)
+        front = house.open_port(client, wanted, tag)  # first, because it fails at once or not at all
         with reporter.step("Images for the places") as step:
             step.result = seed.ensure(client, wanted.name, step.note)
         with reporter.step("Certificate and codes") as step:
@@ -75,14 +61,9 @@ def up(context: EngineContext, wanted: Workshop, reporter: ProgressReporter, *, 
             write_cards(workshop, fresh)
             step.result = f"made {counted(len(fresh), 'code')}" if fresh else "as before"
         with reporter.step("Hub, proxy, class page") as step:
-            cpus = int(client.info()["NCPU"])
+            at_once = max(2, int(client.info()["NCPU"]) * _AT_ONCE_PER_CORE)
             avoid = house.routes_to_avoid(context, client)
-            house.start(
-                client,
-                workshop,
-                tag,
-                house.hub_settings(workshop, tag, avoid, max(2, cpus * _AT_ONCE_PER_CORE)),
-            )
+            house.start(client, workshop, tag, house.hub_settings(workshop, tag, avoid, at_once), front)
             house.wait_ready(client, workshop)
             step.result = workshop.url
         return Setup(workshop, fresh, prestart(client, workshop, _to_start(client, workshop), reporter))
@@ -218,60 +199,3 @@ def _ask_hub(
         raise LabError(
             "the hub did not start the places", evidence=other[-5:], next_step="run the command again"
         )
-
-
-def down(context: EngineContext, name: str, *, keep_data: bool = False) -> Removal:
-    """Remove everything with the workshop's label, and its files; with `keep_data` all but what `KEPT` names.
-
-    Idempotent. Raises NotConverged when something is still in use after a while.
-    """
-    with lock.hold(f"workshop-{settings.require_name(name)}"):
-        client, done = context.own_client(timeout=120), Removal()
-        refusals: list[str] = []
-        for _ in Deadline(_REMOVE_SECONDS).attempts(0.5):
-            refusals = _remove_all(client.api, name, done, keep_data)
-            if not refusals and not labels.containers(client.api, name):
-                break
-        else:
-            raise NotConverged(
-                f"not all of workshop '{name}' could be removed",
-                evidence=refusals,
-                next_step=command_hint.command("workshop", "down", "--name", name),
-            )
-        if keep_data:
-            done.kept += [entry["Name"] for entry in labels.volumes(client.api, name)]
-            done.kept += [str(settings.path(name))] if settings.path(name).exists() else []
-        else:
-            done.removed += [str(file) for file in settings.forget(name)]
-        return done
-
-
-def _remove_all(api: docker.APIClient, name: str, done: Removal, keep_data: bool) -> list[str]:
-    refusals: list[str] = []
-
-    def attempt(what: str, removal: Callable[[], object]) -> None:
-        try:
-            removal()
-        except NotFound:
-            return
-        except APIError as error:
-            if error.status_code not in _IN_USE:
-                raise
-            refusals.append(f"{what}: {error.explanation}")
-            return
-        if what not in done.removed:
-            done.removed.append(what)
-
-    # The hub first, which would start another place, and the front last, whose network the others share.
-    order = {
-        part: number for number, part in enumerate((labels.HUB, labels.PLACE, labels.PROXY, labels.CLASS))
-    }
-    entries = labels.containers(api, name)
-    for entry in sorted(entries, key=lambda each: order.get(each["Labels"].get(labels.PART, ""), len(order))):
-        attempt(labels.name_of(entry), partial(api.remove_container, entry["Id"], force=True, v=True))
-    for volume in labels.volumes(api, name):
-        if not (keep_data and volume["Labels"].get(labels.PART) in KEPT):
-            attempt(volume["Name"], partial(api.remove_volume, volume["Name"], force=True))
-    for network in labels.networks(api, name):
-        attempt(network["Name"], partial(networks.remove, api, network))
-    return refusals

@@ -17,8 +17,8 @@ from labkit.workshop.codes import Hashed
 from labkit.workshop.roster import Person
 from labkit.workshop.subnets import POOLS
 
-DEFAULT_NAME = "workshop"
-NATIVE, VM = KINDS = ("native", "vm")
+DEFAULT_NAME = command_hint.DEFAULT_WORKSHOP
+NATIVE, VM = command_hint.PLACE_KINDS
 """Kinds of places."""
 
 GIB = 1 << 30

@@ -11,7 +11,7 @@ from labkit.engine.selection import DOCKER, EngineContext
 from labkit.util.console import ProgressReporter
 from labkit.util.deadline import Deadline
 from labkit.util.errors import EngineUnsuitable, LabError
-from labkit.workshop import labels, provision, roster, settings
+from labkit.workshop import labels, provision, removal, roster, settings
 from labkit.workshop.settings import Workshop
 from tests.workshop import Browser
 
@@ -73,7 +73,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Class]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LABKIT_STATE_DIR", str(tmp_path_factory.mktemp("state")))
         context = EngineContext(NAME, DOCKER)
-        provision.down(context, NAME)  # what a killed run has left
+        removal.down(context, NAME)  # what a killed run has left
         people = [roster.person("Anna Müller"), roster.person("Bo")]
         people.append(roster.person("Ida", roster.INSTRUCTOR))
         wanted = Workshop(NAME, host="127.0.0.1", port=18499, people=people, seats=2, prestart=False)
@@ -83,7 +83,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Class]:
             assert provision.prestart(client, done.workshop, ["anna-muller", "bo"], QUIET) == []
             yield Class(done.workshop, done.fresh, context, client)
         finally:
-            provision.down(context, NAME)
+            removal.down(context, NAME)
         assert left(context.own_client()) == []
 
 
@@ -133,17 +133,18 @@ def test_a_second_laptop_finds_the_same_place(room: Class) -> None:
 
 def test_a_learner_cannot_reach_another_place(room: Class) -> None:
     anna, bo = room.browser("anna-muller"), room.address("bo")
-    assert room.inside("bo", "curl", "-sf", "-m5", "-o/dev/null", f"http://{bo}:8888/user/bo/api")[0] == 0
+    assert room.inside("bo", "curl", "-sf", "-m2", "-o/dev/null", f"http://{bo}:8888/user/bo/api")[0] == 0
     for port in (8888, 22, 2375, 2377):
-        code, _ = room.inside("anna-muller", "curl", "-s", "-m5", f"http://{bo}:{port}/")
+        code, _ = room.inside("anna-muller", "curl", "-s", "-m2", f"http://{bo}:{port}/")
         assert code in (7, 28), port  # refused, or no answer
+    assert room.part(labels.FRONT).exec_run(["cat", "/proc/sys/net/ipv4/ip_forward"])[1].strip() == b"0"
     # Her place may set routes: neither the workshop's front nor the host passes on what she sends to his.
     _, hosts = room.inside("anna-muller", "getent", "hosts", "hub")
     front = hosts.split()[0]
     for router in (front, front.rpartition(".")[0] + "." + str(int(front.rpartition(".")[2]) - 1)):
         room.inside("anna-muller", "ip", "route", "replace", bo, "via", router)
         try:
-            assert room.inside("anna-muller", "curl", "-s", "-m5", f"http://{bo}:8888/")[0] in (7, 28)
+            assert room.inside("anna-muller", "curl", "-s", "-m2", f"http://{bo}:8888/")[0] in (7, 28)
         finally:
             room.inside("anna-muller", "ip", "route", "del", bo)
     assert room.inside("anna-muller", "getent", "hosts", f"{NAME}-place-bo")[0] != 0
@@ -276,7 +277,7 @@ def test_a_port_that_is_taken_is_named(room: Class) -> None:
         with pytest.raises(EngineUnsuitable, match=f"port {room.workshop.port} isn't free"):
             provision.up(room.context, other, QUIET)
     finally:
-        provision.down(room.context, other.name)
+        removal.down(room.context, other.name)
     assert left(room.client, other.name) == []
 
 
@@ -292,7 +293,7 @@ def test_down_keeps_the_data_when_asked_to(room: Class) -> None:
     anna = room.browser("anna-muller")
     anna.open_place()
     anna.write("kept.txt", "for another day")
-    done = provision.down(room.context, NAME, keep_data=True)
+    done = removal.down(room.context, NAME, keep_data=True)
     kept = sorted(left(room.client))
     assert kept == sorted(name for name in done.kept if "/" not in name)
     assert all("_home-" in name or name.endswith("_class") for name in kept)
