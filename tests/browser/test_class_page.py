@@ -278,7 +278,7 @@ def test_the_page_explains_its_rule_and_its_data(service: Service, page: "Page")
     page.locator("#keep", has_text="is kept until 30 days after their place was last connected").wait_for()
     with page.expect_download() as download:
         page.get_by_role("link", name="Table for a spreadsheet (CSV)").click()
-    assert "learner,chapter,kind" in Path(download.value.path()).read_text()
+    assert "learner,full_name,chapter,kind" in Path(download.value.path()).read_text()
     page.get_by_role("button", name="Delete everything about everyone").click()
     page.get_by_role("button", name="Delete everything", exact=True).click()
     page.get_by_text("Nobody has arrived yet").wait_for()
