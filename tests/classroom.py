@@ -181,6 +181,7 @@ class Service:
     port: int
     environment: dict[str, str]
     process: "subprocess.Popen[bytes]"
+    restarted: bool = False
 
     @property
     def base(self) -> str:
@@ -208,6 +209,7 @@ class Service:
 
     def start(self) -> None:
         """Start it again."""
+        self.restarted = True
         self.process = _spawn(self.environment)
         _wait_until_it_listens(self)
 

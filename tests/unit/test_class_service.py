@@ -388,6 +388,34 @@ def test_deleting(service: Service) -> None:
     assert service.row("bo") == {}
 
 
+def test_those_who_are_expected_are_there_by_name_before_they_come(service: Service) -> None:
+    people = [
+        {"login": "anna", "name": "Anna Müller", "role": "learner"},
+        {"login": "zoe", "name": "Zoë", "role": "learner"},
+        {"login": "ines", "name": "Inés", "role": "instructor"},
+    ]
+    file = service.folder / "people.json"
+    try:
+        file.write_text(json.dumps(people))
+        service.place("bo").records(record(1, "hint", "create.1"), journal=journal())
+        found = service.instructor.ask("GET", "class").json()["learners"]
+        assert [(row["label"], row["word"]) for row in found] == [
+            ("bo", "not connected"),
+            ("Anna Müller", "not here yet"),
+            ("Zoë", "not here yet"),
+        ]
+        answer = service.instructor.ask("POST", "messages", {"text": "welcome"}).json()
+        assert sorted(answer["sent"]) == ["anna", "bo", "zoe"]
+        with service.inbox("anna") as inbox:
+            assert inbox.wait("message")[0]["text"] == "welcome"
+        file.write_text("[{")  # it is being written
+        assert service.row("anna")["label"] == "Anna Müller"
+        assert "zoe (Zoë)" in workshop_class.status(InContainer(service))
+    finally:
+        file.write_text("[]")
+    assert service.row("zoe") == {}
+
+
 # -- the host's command line --------------------------------------------------------------------------
 
 
@@ -427,7 +455,7 @@ def test_the_command_line(service: Service, tmp_path: Path) -> None:
         inbox.wait("reset")
     file = tmp_path / "class.CSV"
     assert workshop_class.export(container, file) == f"Wrote {file}."
-    assert file.read_text().startswith("learner,chapter,kind")
+    assert file.read_text().startswith("learner,full_name,chapter,kind")
     assert workshop_class.forget(container, "anna") == "Deleted everything about 1 learner.\n"
 
 
@@ -451,6 +479,7 @@ def test_control_without_a_service(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_status_of_many() -> None:
     row: dict[str, Any] = {
         "name": "anna",
+        "label": "anna",
         "word": "may need help",
         "state": "unsure",
         "chapter": "run-services",

@@ -100,8 +100,8 @@ def test_an_exam() -> None:
 )
 def test_what_a_learner_makes_up_spoils_nothing(hostile: Record) -> None:
     found = {"anna": begun(hostile), "bo": begun()}
-    assert json.dumps(rows.row(Person("anna", False, 0, 0), found, True, 25 * 60))
-    assert rows.row(Person("bo", False, 0, 0), found, True, 25 * 60)["chapter"] == "run-services"
+    assert json.dumps(rows.row(Person("anna", False, 1, 1), found, True, 25 * 60))
+    assert rows.row(Person("bo", False, 1, 1), found, True, 25 * 60)["chapter"] == "run-services"
 
 
 def test_thousands_of_records_are_read_quickly_enough() -> None:
@@ -136,6 +136,7 @@ def situation(**changes: Any) -> Situation:
         ({"exercise": "", "minutes": 40}, "done"),
         ({"started": False}, "new"),
         ({"connected": False, "refused": 9, "hints": 9}, "away"),
+        ({"connected": False, "arrived": False}, "absent"),
     ],
 )
 def test_the_rule(changes: dict[str, Any], state: str) -> None:
@@ -164,7 +165,7 @@ def test_whoever_is_stuck_comes_first_and_the_longest_of_them() -> None:
             *[entry(12, "hint", FIRST)] * 2,
         ),
     }
-    made = [rows.row(Person(name, False, 0, 0), found, name != "away", 13 * 60) for name in found]
+    made = [rows.row(Person(name, False, 1, 1), found, name != "away", 13 * 60) for name in found]
     assert [row["name"] for row in sorted(made, key=rows.order)] == ["long", "shortly", "working", "away"]
 
 
@@ -172,7 +173,7 @@ def test_while_an_exam_runs_no_row_gives_a_scenario_away() -> None:
     start = entry(20, "exam", "start", False, minutes=60, seed=1, scenarios=[SCENARIO, OTHER])
     running = entry(21, "scenario", SCENARIO, False, seed=1, facts={}, exam=True, there=[])
     found = {"anna": begun(entry(11, "exercise", OTHER, False, points=["✗ no"]), start, running)}
-    row = rows.row(Person("anna", False, 0, 0), found, True, 22 * 60)
+    row = rows.row(Person("anna", False, 1, 1), found, True, 22 * 60)
     assert row["place"] == "scenario 1 of 2"
     assert SCENARIO not in str(row) and OTHER not in str(row)
 

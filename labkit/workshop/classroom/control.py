@@ -109,7 +109,7 @@ def render(found: Mapping[str, Any]) -> str:
 def _row(row: Mapping[str, Any], titles: Mapping[str, str], now: float) -> tuple[str, ...]:
     solved = sum(mark["solved"] is not None for mark in row["marks"].values())
     return (
-        row["name"],
+        row["name"] if row["label"] == row["name"] else f"{row['name']} ({row['label']})",
         row["word"],
         titles.get(row["chapter"] or "", "-"),
         row["exercise"] or row["place"] or "-",

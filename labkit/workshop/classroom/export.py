@@ -14,7 +14,7 @@ from labkit.workshop.classroom.standing import Mark, Standing
 
 FORMAT = 1
 COLUMNS = (
-    *("learner", "chapter", "kind", "name", "result", "right", "of", "checks", "hints"),
+    *("learner", "full_name", "chapter", "kind", "name", "result", "right", "of", "checks", "hints"),
     *("solution_shown", "first", "last"),
 )
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -26,8 +26,9 @@ def as_csv(room: Room) -> str:
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
     for person in room.learners():
-        for row in _rows(person.name, room.standing(person.name), room):
-            writer.writerow([_safe(row.get(column, "")) for column in COLUMNS])
+        for row in _rows(room.standing(person.name), room):
+            whole = {"learner": person.name, "full_name": person.label, **row}
+            writer.writerow([_safe(whole.get(column, "")) for column in COLUMNS])
     return file.getvalue()
 
 
@@ -36,6 +37,7 @@ def as_json(room: Room) -> str:
     learners = [
         {
             "name": person.name,
+            "full_name": person.label,
             "since": person.since,
             "seen": person.seen,
             "records": [asdict(entry) for entry in room.store.records(person.name)],
@@ -45,9 +47,9 @@ def as_json(room: Room) -> str:
     return json.dumps({"format": FORMAT, "written": time.time(), "learners": learners}, indent=1)
 
 
-def _rows(learner: str, found: Standing, room: Room) -> Iterator[dict[str, Any]]:
+def _rows(found: Standing, room: Room) -> Iterator[dict[str, Any]]:
     for part in room.parts:
-        head = {"learner": learner, "chapter": part.name}
+        head = {"chapter": part.name}
         for name in part.tasks:
             if name in found.marks:
                 yield {**head, "kind": "exercise", "name": name, **_mark(found.marks[name])}
@@ -58,7 +60,6 @@ def _rows(learner: str, found: Standing, room: Room) -> Iterator[dict[str, Any]]
                 yield {**head, "kind": kind, "name": part.key, "right": right, "of": of}
     for exam in found.exams:
         yield {
-            "learner": learner,
             "kind": "exam",
             "result": "over" if exam.over(time.time()) else "under way",
             "right": exam.score,

@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from labkit.course.progress import Record
 from labkit.workshop.classroom import rows, standing
+from labkit.workshop.classroom.roster import Roster
 from labkit.workshop.classroom.standing import Standing
 from labkit.workshop.classroom.store import Person, Store
 from labkit.workshop.classroom.syllabus import Part
@@ -51,8 +52,9 @@ class Subscription:
 class Room:
     """Everybody in a class. All methods are called from the service's event loop."""
 
-    def __init__(self, store: Store, parts: Sequence[Part], keep_days: float) -> None:
+    def __init__(self, store: Store, parts: Sequence[Part], roster: Roster, keep_days: float) -> None:
         self.store, self.parts, self.keep_days = store, parts, keep_days
+        self._roster = roster
         self.closing = False
         self._exercises = {part.name: tuple(part.tasks) for part in parts}
         self._connections: dict[str, list[Connection]] = {}
@@ -144,8 +146,13 @@ class Room:
     # -- instructors ----------------------------------------------------------------------------------
 
     def learners(self) -> list[Person]:
-        """Everybody who isn't an instructor."""
-        return [person for person in self.store.people() if not person.instructor]
+        """Everybody who isn't an instructor, and who has been here or is expected."""
+        expected = self._roster.names()
+        here = {person.name: person for person in self.store.people()}
+        found = [here.get(name) or Person(name, False, 0, 0) for name in sorted({*here, *expected})]
+        return [
+            replace(person, label=expected.get(person.name, "")) for person in found if not person.instructor
+        ]
 
     def send(self, event: str, data: Mapping[str, Any], to: Sequence[str] | None) -> dict[str, int]:
         """Send something to learners, or to all; return the ids by name. Unknown names are left out."""

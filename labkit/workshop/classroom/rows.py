@@ -17,20 +17,21 @@ _EXAMS = 5  # the last ones are shown
 def row(person: Person, standings: Mapping[str, Standing], connected: bool, now: float) -> dict[str, Any]:
     """The row of a learner among all standings.
 
-    `name`, `connected`, `state` with its `word`, `rank`, and `signs`; `chapter`, `exercise` (null when none
-    is left), `place` (what the exercise is called while its name is hidden), `since`, `last`, `refused`,
-    `hints`; `verdict` of the last check; `marks` by exercise; `quiz` and `predictions` by a chapter's key, as
-    how many are right, and how many there are; `exams`. While an exam runs, the scenarios that it has not
-    graded are left out.
+    `name` and `label` (the login, and what people call them), `connected`, `state` with its `word`, `rank`,
+    and `signs`; `chapter`, `exercise` (null when none is left), `place` (what that is called while its
+    name is hidden), `since`, `last`, `refused`, `hints`; `verdict` of the last one; `marks` by exercise;
+    `quiz` and `predictions` by a chapter's key, as how many are right, and how many there are; `exams`. While
+    an exam runs, the scenarios that it has not graded are left out.
     """
     mine = standings[person.name]
     exam = mine.exam(now)
-    judged = judge(person.name, standings, connected, now)
+    judged = judge(person, standings, connected, now)
     hidden = set(registry.hidden(exam))
     secret = mine.exercise in hidden
     keys = sorted({name.partition(".")[0] for name in (*mine.answers, *mine.outcomes)})
     return {
         "name": person.name,
+        "label": person.label or person.name,
         "connected": connected,
         "state": judged.state,
         "word": stuck.WORDS[judged.state],
@@ -51,13 +52,14 @@ def row(person: Person, standings: Mapping[str, Standing], connected: bool, now:
     }
 
 
-def judge(name: str, standings: Mapping[str, Standing], connected: bool, now: float) -> Judgment:
+def judge(person: Person, standings: Mapping[str, Standing], connected: bool, now: float) -> Judgment:
     """What the rule says about a learner among all standings."""
-    mine = standings[name]
-    others = [other for found, other in standings.items() if found != name and other.chapter]
+    mine = standings[person.name]
+    others = [other for found, other in standings.items() if found != person.name and other.chapter]
     marks = [other.marks.get(mine.exercise) for other in others]
     return stuck.judge(
         Situation(
+            arrived=person.since > 0,
             connected=connected,
             started=bool(mine.chapter),
             exercise=mine.exercise,
@@ -74,7 +76,7 @@ def judge(name: str, standings: Mapping[str, Standing], connected: bool, now: fl
 
 def order(found: Mapping[str, Any]) -> tuple[int, float, list[tuple[int, str]]]:
     """A key that sorts rows: whoever is stuck first, among them whoever has been there the longest."""
-    return found["rank"], found["since"] or 0.0, natural(found["name"])
+    return found["rank"], found["since"] or 0.0, natural(found["label"])
 
 
 def _verdict(mine: Standing, hidden: set[str]) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ from tornado.web import Application, RequestHandler
 from labkit.workshop.classroom import instructors, page, places, syllabus
 from labkit.workshop.classroom.intake import MOST_BYTES
 from labkit.workshop.classroom.room import Room
+from labkit.workshop.classroom.roster import Roster
 from labkit.workshop.classroom.settings import Settings
 from labkit.workshop.classroom.store import Store
 
@@ -60,7 +61,7 @@ def application(settings: Settings, room: Room) -> Application:
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set. Raises OSError for an address in use, sqlite3.Error for a damaged file."""
     store = Store(settings.data / "class.sqlite")
-    room = Room(store, syllabus.parts(), settings.keep_days)
+    room = Room(store, syllabus.parts(), Roster(settings.data), settings.keep_days)
     server = HTTPServer(application(settings, room), xheaders=True, max_body_size=MOST_BYTES)
     server.listen(settings.port, settings.address)
     work = [asyncio.create_task(_look(room)), asyncio.create_task(_expire(room))]

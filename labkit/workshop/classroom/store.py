@@ -65,12 +65,16 @@ class Item:
 
 @dataclass(frozen=True)
 class Person:
-    """Someone whose place has been in touch. `since` and `seen` in seconds of the epoch."""
+    """Someone whose place has been in touch. `since` and `seen` in seconds of the epoch; 0 means never.
+
+    `label` is what people call them, where that's known.
+    """
 
     name: str
     instructor: bool
     since: float
     seen: float
+    label: str = ""
 
 
 class Store:

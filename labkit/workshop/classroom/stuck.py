@@ -6,7 +6,7 @@ from typing import Literal
 
 from labkit.util.text import counted
 
-State = Literal["stuck", "unsure", "working", "done", "quiet", "new", "away"]
+State = Literal["stuck", "unsure", "working", "done", "quiet", "new", "away", "absent"]
 
 LONG_MINUTES, LONGER_MINUTES = 15, 30
 REFUSED_CHECKS, HINTS = 3, 2
@@ -21,6 +21,7 @@ WORDS: Mapping[State, str] = {
     "quiet": "quiet",
     "new": "not started",
     "away": "not connected",
+    "absent": "not here yet",
 }
 """What each state is called, in the order in which learners are shown."""
 
@@ -37,7 +38,8 @@ RULE = (
 ORDER = (
     "Whoever is stuck comes first, and among them whoever has been at their exercise the longest. "
     f"“Quiet” means that nothing was recorded for {QUIET_MINUTES} minutes, and “not connected” that the "
-    "learner's place isn't running or can't reach this page."
+    "learner's place isn't running or can't reach this page. “Not here yet” are those on the workshop's list "
+    "who haven't come."
 )
 
 
@@ -58,6 +60,7 @@ class Situation:
     solution: bool = False
     past: int = 0
     others: int = 0
+    arrived: bool = True
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ class Judgment:
 
 def judge(situation: Situation) -> Judgment:
     """Apply the rule."""
+    if not situation.arrived:
+        return Judgment("absent")
     if not situation.connected:
         return Judgment("away")
     if not situation.started:

@@ -67,18 +67,20 @@ function gone({ name }) {
 }
 
 function outcome({ name, ok, text }) {
+  const who = page.learner(name)?.label ?? name;
   const said = ok ? "done" : "failed";
-  announce(`What was asked of the lab of ${name} is ${said}${text ? `: ${text}` : ""}.`);
-  if (!ok) notice(`The lab of ${name} couldn't do what was asked: ${text || "no reason was given"}`, true);
+  announce(`What was asked of the lab of ${who} is ${said}${text ? `: ${text}` : ""}.`);
+  if (!ok) notice(`The lab of ${who} couldn't do what was asked: ${text || "no reason was given"}`, true);
   if (name === detail.name) detail.history();
 }
 
 function announceChange(before, now) {
-  if (!before) announce(`${now.name} has arrived.`);
+  if (now.state !== "absent" && (!before || before.state === "absent")) announce(`${now.label} has arrived.`);
+  else if (!before) return;
   else if (before.state !== now.state && ["stuck", "unsure"].includes(now.state)) {
-    announce(`${now.name}: ${now.word}, ${now.signs.join(", ")}.`);
+    announce(`${now.label}: ${now.word}, ${now.signs.join(", ")}.`);
   } else if (now.verdict?.ok && now.verdict.moment !== before.verdict?.moment) {
-    announce(`${now.name} has solved ${now.verdict.exercise}.`);
+    announce(`${now.label} has solved ${now.verdict.exercise}.`);
   }
 }
 

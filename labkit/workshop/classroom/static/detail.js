@@ -11,7 +11,7 @@ export class Detail {
   /** `page` has `course`, `now()`, `learner(name)`, `notice(text, bad)`, and `closed()`. */
   constructor(page) {
     this.page = page;
-    this.name = null;
+    this.name = this.label = null;
     this.stop = null;
     find("detail-close").addEventListener("click", () => this.close());
     find("detail").addEventListener("keydown", (event) => { if (event.key === "Escape") this.close(); });
@@ -31,7 +31,8 @@ export class Detail {
     this.hinted = undefined;
     find("detail").hidden = false;
     document.querySelector(".columns").classList.add("open");
-    find("detail-name").replaceChildren(foreign(name));
+    this.label = this.page.learner(name)?.label ?? name;
+    find("detail-name").replaceChildren(foreign(this.label));
     find("help-text").value = "";
     find("jump-chapter").replaceChildren(...chapters(this.page.course));
     const at = this.page.learner(name)?.chapter;
@@ -65,7 +66,8 @@ export class Detail {
     const part = this.page.course.find((found) => found.name === learner.chapter);
     const exercise = part?.exercises.find((found) => found.name === learner.exercise);
     const since = learner.since && (exercise || learner.place) ? ` for ${lasting(this.page.now() - learner.since)}` : "";
-    const lines = [element("p", {}, badge(learner.state, learner.word), learner.signs.length ? ` ${learner.signs.join(", ")}` : "")];
+    const lines = [learner.label === learner.name ? null : element("p", { class: "note" }, "Login: ", foreign(learner.name)),
+      element("p", {}, badge(learner.state, learner.word), learner.signs.length ? ` ${learner.signs.join(", ")}` : "")].filter(Boolean);
     if (learner.place) lines.push(element("p", {}, `Takes an exam: ${learner.place}${since}.`));
     else if (exercise) lines.push(element("p", {}, element("strong", {}, learner.exercise), `${since}: ${exercise.task}.`));
     else if (part) lines.push(element("p", {}, `Chapter ${part.title}: nothing is left to solve.`));
@@ -139,33 +141,33 @@ export class Detail {
   }
 
   async sendMessage() {
-    const sent = await this.deliver("messages", { text: find("help-text").value }, `The message to ${this.name} was sent.`);
+    const sent = await this.deliver("messages", { text: find("help-text").value }, `The message to ${this.label} was sent.`);
     if (sent) { find("help-text").value = ""; find("help-hint").value = ""; }
   }
 
   async begin() {
     const chapter = find("jump-chapter").selectedOptions[0];
-    const agreed = await confirmed(`Begin chapter ${chapter.text} in the lab of ${this.name}?`,
+    const agreed = await confirmed(`Begin chapter ${chapter.text} in the lab of ${this.label}?`,
       "The lab goes to the chapter's starting state. Services, networks, and volumes that the learner has created are removed; notebooks and progress stay.",
       "Begin the chapter");
-    if (agreed) this.deliver("begin", { chapter: chapter.value }, `Chapter ${chapter.text} begins in the lab of ${this.name}.`);
+    if (agreed) this.deliver("begin", { chapter: chapter.value }, `Chapter ${chapter.text} begins in the lab of ${this.label}.`);
   }
 
   async reset() {
-    const agreed = await confirmed(`Reset the lab of ${this.name}?`,
+    const agreed = await confirmed(`Reset the lab of ${this.label}?`,
       "The nodes become bare engines: no swarm, no services, no volumes. Notebooks and progress stay.", "Reset the lab");
-    if (agreed) this.deliver("reset", {}, `The lab of ${this.name} is being reset.`);
+    if (agreed) this.deliver("reset", {}, `The lab of ${this.label} is being reset.`);
   }
 
   async forget() {
-    const name = this.name;
-    const agreed = await confirmed(`Delete everything about ${name}?`,
+    const { name, label } = this;
+    const agreed = await confirmed(`Delete everything about ${label}?`,
       "This service forgets what the learner did and what was sent to them. The learner's own progress file isn't touched. A place that is still running shows up again, with what happens from then on.",
       "Delete");
     if (!agreed) return;
     try {
       await ask("DELETE", `learners/${encodeURIComponent(name)}`);
-      this.page.notice(`Everything about ${name} was deleted.`);
+      this.page.notice(`Everything about ${label} was deleted.`);
     } catch (problem) { this.page.notice(problem.message, true); }
   }
 

@@ -41,7 +41,7 @@ export class Table {
     let row = this.rows.get(learner.name);
     if (!row) {
       const button = element("button", { type: "button", class: "name", onclick: () => this.open(learner.name) },
-        foreign(learner.name));
+        foreign(learner.label));
       row = element("tr", {}, element("th", { scope: "row" }, button));
       this.rows.set(learner.name, row);
       this.grid.tBodies[0].append(row);
@@ -69,7 +69,7 @@ export class Table {
 
   sort(learners, order) {
     const sorted = learners.toSorted((one, other) => (order === "name" ? 0 : one.rank - other.rank
-      || (one.since ?? 0) - (other.since ?? 0)) || names.compare(one.name, other.name));
+      || (one.since ?? 0) - (other.since ?? 0)) || names.compare(one.label, other.label));
     const body = this.grid.tBodies[0];
     const wanted = sorted.map((learner) => this.rows.get(learner.name));
     if (wanted.every((row, index) => row === body.rows[index])) return;

@@ -1,7 +1,7 @@
 // Elements and words. Text goes in as text nodes only: whatever a learner sends is never read as HTML.
 
 export const SIGNS = {
-  stuck: "▲", unsure: "◆", working: "●", done: "✓", quiet: "○", new: "–", away: "○",
+  stuck: "▲", unsure: "◆", working: "●", done: "✓", quiet: "○", new: "–", away: "○", absent: "○",
 };
 
 /** An element with attributes (`on…` are listeners) and children; strings become text. */
