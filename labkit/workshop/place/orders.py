@@ -37,7 +37,7 @@ async def carry_out(order: str, data: dict[str, Any]) -> tuple[bool, str]:
         return False, str(error)
     for _ in range(_ATTEMPTS):
         ok, text = await run(command)
-        if ok or not text.startswith(_STARTING):
+        if ok or not any(line.startswith(_STARTING) for line in text.splitlines()):
             break
         await asyncio.sleep(_PAUSE_SECONDS)
     return ok, text
