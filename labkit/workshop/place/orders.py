@@ -65,6 +65,8 @@ async def run(command: Sequence[str], seconds: float = _SECONDS) -> tuple[bool, 
 
 async def end(process: asyncio.subprocess.Process) -> None:
     """End a process, and wait for its end. Idempotent."""
+    if process.stdin:
+        process.stdin.close()
     if process.returncode is not None:
         return
     with contextlib.suppress(ProcessLookupError):
