@@ -120,6 +120,7 @@ def test_a_message_stays_until_it_was_read(running: Place, jupyterlab: JupyterLa
     shown = notification(jupyterlab, "Maria: Coffee at <ten>")
     shown.wait_for()
     assert shown.get_by_role("alert").count() == 1  # so that screen readers say it at once
+    assert shown.get_attribute("id")  # by which the extension knows that it's shown
     shown.hover()  # waits until it has come to rest
     jupyterlab.screenshot("workshop-message")
     jupyterlab.open()  # it was not read, so it comes again
@@ -243,7 +244,7 @@ def test_an_order_that_came_while_no_browser_was_open_is_followed_later(
 
 def test_only_those_who_are_logged_in_hear_anything(running: Place) -> None:
     for token in ("", "another"):
-        assert running.ask("GET", "labkit/class/events", token).status_code == 403
+        assert running.ask("GET", "labkit/class/events", token, stream=True).status_code == 403
         assert running.ask("POST", "labkit/class/seen", token, json={"ids": [1]}).status_code == 403
     assert running.ask("POST", "labkit/class/seen", json={"ids": "all"}).status_code == 400
 

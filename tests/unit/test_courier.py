@@ -454,6 +454,15 @@ def test_a_browser_hears_what_comes_after_the_state_it_got(data: Path) -> None:
     assert audience.state()["watchers"] == ["Maria"]
 
 
+def test_a_new_browser_gets_the_last_commands_and_all_messages(data: Path) -> None:
+    ledger = Ledger(data / "class.sqlite")
+    ledger.receive(1, "message", {"text": "Welcome"})
+    for number in range(2, 152):
+        ledger.receive(number, "command", {"command": str(number)})
+    items = Audience(ledger).state()["items"]
+    assert [item["id"] for item in items] == [1, *range(52, 152)]
+
+
 def test_a_browser_that_takes_nothing_has_to_connect_again(data: Path) -> None:
     audience = Audience(Ledger(data / "class.sqlite"))
 

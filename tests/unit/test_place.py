@@ -110,6 +110,12 @@ def test_jupyter_is_told_where_its_settings_are(box: Box) -> None:
     assert other == "/etc/other"
 
 
+def test_labkit_starts_no_second_engine(box: Box) -> None:
+    box.command("labkit", f'echo "$DOCKER_HOST" >>{box.calls}')
+    with box.start():
+        box.has_called("unix:///var/run/docker.sock")
+
+
 def test_a_virtual_machine_needs_no_engine_of_the_place(box: Box) -> None:
     with box.start(LABKIT_ENGINE="vm-direct"):
         box.has_called("labkit up --swarm")

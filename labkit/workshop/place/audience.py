@@ -7,6 +7,7 @@ from labkit.course import chapters
 from labkit.util.errors import LabError
 from labkit.workshop.place.ledger import Ledger, Received
 
+_COMMANDS = 100  # of the instructor's, which a browser gets at first
 _WAITING = 1000  # events for a browser that doesn't take any; then it has to connect again
 
 
@@ -29,7 +30,11 @@ class Audience:
 
     def state(self) -> dict[str, Any]:
         """What a browser has to know first. Reads the ledger."""
-        return {"watchers": self.watchers, "items": [as_item(entry) for entry in self._ledger.received()]}
+        kept = self._ledger.received()
+        commands = [entry.id for entry in kept if entry.event == "command"]
+        old = set(commands[:-_COMMANDS])
+        items = [as_item(entry) for entry in kept if entry.id not in old]
+        return {"watchers": self.watchers, "items": items}
 
     def tell(self, event: str, data: Any) -> None:
         """Send something to all browsers."""

@@ -11,6 +11,7 @@ import json
 import logging
 import sqlite3
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from itertools import accumulate
 from typing import Any
@@ -27,6 +28,7 @@ _BATCH = 200  # records
 _BATCH_CHARACTERS = 400_000  # of JSON; the service takes a megabyte
 _COMMANDS = 20  # at once
 _DESCRIPTION = 4000  # characters that the service takes
+_TICK_NANOSECONDS = 1_000_000_000
 _VIEW_COMMANDS = 20
 _VIEW_SECONDS = 0.3  # between two views
 _AGAIN_SECONDS = 1.0
@@ -47,7 +49,9 @@ class Courier:
         self._service, self._ledger, self._audience, self._log = service, ledger, audience, log
         self._instructor = instructor
         self._batch = _BATCH
+        self._nothing_new = 0  # the progress file's modification time when all of it had been sent
         self._ordered = asyncio.Event()
+        self._ended = asyncio.Event()  # an order has
         self._watched = asyncio.Event()
         self._view_command = _VIEW_COMMAND
 
@@ -71,12 +75,19 @@ class Courier:
 
     async def send_records(self) -> bool:
         """Send records that the service doesn't have."""
-        if not progress.file().exists():
+        try:
+            changed = progress.file().stat().st_mtime_ns
+        except FileNotFoundError:
+            return False
+        if changed == self._nothing_new:
             return False
         journal = await asyncio.to_thread(progress.identity)
         last = await asyncio.to_thread(self._ledger.acknowledged, journal)
         records = within(await asyncio.to_thread(progress.added, last, self._batch), _BATCH_CHARACTERS)
         if not records:
+            # Two changes in one tick of the clock look the same, so a fresh one is looked at again.
+            if time.time_ns() - changed > _TICK_NANOSECONDS:
+                self._nothing_new = changed
             return False
         end = records[-1]["id"]
         try:
@@ -105,14 +116,12 @@ class Courier:
         await asyncio.to_thread(self._ledger.acknowledge, "commands", commands[-1]["id"])
         return True
 
-    async def report(self) -> bool:
-        """Tell the service how orders ended."""
-        ended = await asyncio.to_thread(self._ledger.unreported)
-        for order in ended:
+    async def report(self) -> None:
+        """Tell the service how orders ended, as far as it doesn't know."""
+        for order in await asyncio.to_thread(self._ledger.unreported):
             with contextlib.suppress(Refused):  # it was deleted there meanwhile
                 await self._service.post("done", {"id": order.id, "ok": order.ok, "text": order.text})
             await asyncio.to_thread(self._ledger.reported, order.id)
-        return bool(ended)
 
     async def _send_records(self) -> None:
         await self._send(self.send_records)
@@ -121,7 +130,16 @@ class Courier:
         await self._send(self.send_commands)
 
     async def _report(self) -> None:
-        await self._send(self.report)
+        backoff = Backoff()
+        while True:
+            self._ended.clear()
+            try:
+                await self.report()
+                backoff.reset()
+                await self._ended.wait()
+            except _TROUBLE as error:
+                self._log.debug("done: %s", error)
+                await asyncio.sleep(backoff.next())
 
     async def _send(self, send: Sent) -> None:
         backoff = Backoff()
@@ -184,6 +202,7 @@ class Courier:
 
     async def _finish(self, order: Received, ok: bool, text: str) -> None:
         await asyncio.to_thread(self._ledger.finish, order.id, ok, text)
+        self._ended.set()
         self._audience.tell_item(order.id)
 
     # -- the view -----------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ async def carry_out(order: str, data: dict[str, Any]) -> tuple[bool, str]:
         return False, str(error)
     for _ in range(_ATTEMPTS):
         ok, text = await run(command)
-        if ok or not text.startswith(_STARTING):
+        if ok or not any(line.startswith(_STARTING) for line in text.splitlines()):
             break
         await asyncio.sleep(_PAUSE_SECONDS)
     return ok, text
@@ -65,6 +65,8 @@ async def run(command: Sequence[str], seconds: float = _SECONDS) -> tuple[bool, 
 
 async def end(process: asyncio.subprocess.Process) -> None:
     """End a process, and wait for its end. Idempotent."""
+    if process.stdin:
+        process.stdin.close()
     if process.returncode is not None:
         return
     with contextlib.suppress(ProcessLookupError):

@@ -15,7 +15,7 @@
   const PANEL = 'swarm-lab-instructor';
   const SHORT = 120; // letters of a notification, which JupyterLab cuts off after 140
   const AGAIN = 5000; // ms until the next attempt to connect
-  const SETTLING = 1000; // ms in which JupyterLab overlooks changes of a new notification
+  const SETTLING = 10000; // ms in which a new notification appears at the latest
 
   const STYLE = `
     .labkit-watched { display: flex; align-items: center; padding: 0 10px; font-weight: 600; white-space: nowrap;
@@ -173,13 +173,20 @@
     app.shell.add(panel, 'right', { rank: 500 });
     const show = () => app.shell.activateById(PANEL);
 
-    const wait = known => Math.max(0, known.since + SETTLING - Date.now());
+    // JupyterLab overlooks changes of a notification that isn't shown yet.
+    function onceShown({ id, since }, act) {
+      if (document.getElementById(id) || Date.now() - since > SETTLING) {
+        act();
+      } else {
+        setTimeout(() => onceShown({ id, since }, act), 100);
+      }
+    }
 
     function close(number) {
       const known = open.get(number);
       if (known) {
         open.delete(number);
-        setTimeout(() => Notification.dismiss(known.id), wait(known));
+        onceShown(known, () => Notification.dismiss(known.id));
       }
     }
 
@@ -190,18 +197,15 @@
     }
 
     function notify(item, message, type) {
-      const known = open.get(item.id);
-      if (known && wait(known)) {
-        setTimeout(() => open.has(item.id) && notify(item, message, type), wait(known));
-        return;
-      }
       const short = message.length > SHORT;
       const text = short ? `${message.slice(0, SHORT)}…` : message;
       const gotIt = { label: 'Got it', callback: () => confirm(item.id) };
       const readAll = { label: 'Read all', callback: show, displayType: 'accent' };
       const actions = [...(short ? [readAll] : []), gotIt];
+      const known = open.get(item.id);
       if (known && Notification.manager.has(known.id)) {
-        Notification.update({ id: known.id, message: text, type, autoClose: false, actions });
+        const { id } = known;
+        onceShown(known, () => Notification.update({ id, message: text, type, autoClose: false, actions }));
       } else {
         open.set(item.id, { id: Notification.emit(text, type, { autoClose: false, actions }), since: Date.now() });
       }
