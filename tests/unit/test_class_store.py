@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from labkit.course.progress import Record
+from labkit.workshop.classroom import mail
 from labkit.workshop.classroom import store as stores
 from labkit.workshop.classroom.store import Full, Store
 
@@ -67,58 +68,58 @@ def test_what_was_written_survives_a_crash(store: Store, path: Path) -> None:
 
 
 def test_ids_only_grow_also_when_the_file_is_lost(store: Store, tmp_path: Path) -> None:
-    first = store.send(["anna", "bo"], "message", {"text": "hello"})
-    second = store.send(["anna"], "message", {"text": "again"})
+    first = store.mail.send(["anna", "bo"], "message", {"text": "hello"})
+    second = store.mail.send(["anna"], "message", {"text": "again"})
     assert first[0] < first[1] < second[0]
     store.forget_all()
-    assert store.send(["anna"], "message", {"text": "later"})[0] > second[0]
+    assert store.mail.send(["anna"], "message", {"text": "later"})[0] > second[0]
     fresh = Store(tmp_path / "other.sqlite")
     time.sleep(0.002)
-    assert fresh.send(["anna"], "message", {"text": "new"})[0] > second[0]
+    assert fresh.mail.send(["anna"], "message", {"text": "new"})[0] > second[0]
     fresh.close()
 
 
 def test_an_inbox_continues_after_the_id_that_was_seen_last(store: Store) -> None:
-    one, two = (store.send(["anna"], "message", {"text": text})[0] for text in ("one", "two"))
-    store.send(["bo"], "message", {"text": "not for anna"})
-    assert [item.id for item in store.inbox("anna", 0)] == [one, two]
-    assert [item.data["text"] for item in store.inbox("anna", one)] == ["two"]
-    assert store.inbox("anna", two) == []
+    one, two = (store.mail.send(["anna"], "message", {"text": text})[0] for text in ("one", "two"))
+    store.mail.send(["bo"], "message", {"text": "not for anna"})
+    assert [item.id for item in store.mail.waiting("anna", 0)] == [one, two]
+    assert [item.data["text"] for item in store.mail.waiting("anna", one)] == ["two"]
+    assert store.mail.waiting("anna", two) == []
 
 
 def test_commands_are_for_everybody_and_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "MOST_COMMANDS", 2)
-    store.publish([{"command": f"docker node ls {number}"} for number in range(3)])
+    monkeypatch.setattr(mail, "MOST_COMMANDS", 2)
+    store.mail.publish([{"command": f"docker node ls {number}"} for number in range(3)])
     for name in ("anna", "bo"):
-        assert [item.data["command"][-1] for item in store.inbox(name, 0)] == ["1", "2"]
+        assert [item.data["command"][-1] for item in store.mail.waiting(name, 0)] == ["1", "2"]
 
 
 def test_only_the_last_begin_or_reset_counts(store: Store) -> None:
-    store.send(["anna"], "begin", {"chapter": "run-services"})
-    store.send(["anna"], "message", {"text": "wait"})
-    (last,) = store.send(["anna"], "reset", {})
-    assert [item.event for item in store.inbox("anna", 0)] == ["message", "reset"]
-    assert store.finish("anna", last, True, "done")
-    assert [item.event for item in store.inbox("anna", 0)] == ["message"]
-    assert [item.event for item in store.sent("anna")] == ["reset", "message", "begin"]
+    store.mail.send(["anna"], "begin", {"chapter": "run-services"})
+    store.mail.send(["anna"], "message", {"text": "wait"})
+    (last,) = store.mail.send(["anna"], "reset", {})
+    assert [item.event for item in store.mail.waiting("anna", 0)] == ["message", "reset"]
+    assert store.mail.finish("anna", last, True, "done")
+    assert [item.event for item in store.mail.waiting("anna", 0)] == ["message"]
+    assert [item.event for item in store.mail.sent("anna")] == ["reset", "message", "begin"]
 
 
 def test_a_begin_that_waited_too_long_does_not_come_any_more(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.send(["anna"], "begin", {"chapter": "run-services"})
-    assert store.inbox("anna", 0)
-    monkeypatch.setattr(stores, "ACTION_SECONDS", -1.0)
-    assert store.inbox("anna", 0) == []
+    store.mail.send(["anna"], "begin", {"chapter": "run-services"})
+    assert store.mail.waiting("anna", 0)
+    monkeypatch.setattr(mail, "ACTION_SECONDS", -1.0)
+    assert store.mail.waiting("anna", 0) == []
 
 
 def test_an_outcome_belongs_to_whom_it_was_sent(store: Store) -> None:
-    (number,) = store.send(["anna"], "reset", {})
-    (message,) = store.send(["anna"], "message", {"text": "hello"})
-    assert not store.finish("bo", number, True, "mine?")
-    assert not store.finish("anna", message, True, "a message has no outcome")
-    assert store.finish("anna", number, False, "no engine")
-    found = store.sent("anna")[1]
+    (number,) = store.mail.send(["anna"], "reset", {})
+    (message,) = store.mail.send(["anna"], "message", {"text": "hello"})
+    assert not store.mail.finish("bo", number, True, "mine?")
+    assert not store.mail.finish("anna", message, True, "a message has no outcome")
+    assert store.mail.finish("anna", number, False, "no engine")
+    found = store.mail.sent("anna")[1]
     assert (found.ok, found.text) == (False, "no engine")
 
 
@@ -127,11 +128,11 @@ def test_deleting_a_learner_leaves_nothing_and_lets_nothing_come_back(store: Sto
     store.meet("bo", False)
     store.add_records("anna", JOURNAL, {1: made(), 2: made()})
     store.add_records("bo", JOURNAL, {1: made()})
-    store.send(["anna"], "message", {"text": "a secret of anna"})
+    store.mail.send(["anna"], "message", {"text": "a secret of anna"})
     assert store.forget("anna")
     assert not store.forget("anna")
     assert [person.name for person in store.people()] == ["bo"]
-    assert store.records("anna") == store.sent("anna") == []
+    assert store.records("anna") == store.mail.sent("anna") == []
     for file in path.parent.iterdir():
         assert b"anna" not in file.read_bytes(), file
     assert store.add_records("anna", JOURNAL, {1: made(), 2: made()}) == (
@@ -145,16 +146,16 @@ def test_deleting_a_learner_leaves_nothing_and_lets_nothing_come_back(store: Sto
 def test_deleting_everything(store: Store) -> None:
     store.meet("anna", False)
     store.add_records("anna", JOURNAL, {1: made()})
-    store.publish([{"command": "docker node ls"}])
+    store.mail.publish([{"command": "docker node ls"}])
     store.forget_all()
-    assert store.people() == store.records("anna") == store.inbox("anna", 0) == []
+    assert store.people() == store.records("anna") == store.mail.waiting("anna", 0) == []
 
 
 def test_data_expires(store: Store) -> None:
     store.meet("anna", False)
     store.add_records("anna", JOURNAL, {1: made()})
-    store.publish([{"command": "docker node ls"}])
+    store.mail.publish([{"command": "docker node ls"}])
     assert store.expire(time.time() - 60) == []
-    assert store.inbox("anna", 0)
+    assert store.mail.waiting("anna", 0)
     assert store.expire(time.time() + 60) == ["anna"]
-    assert store.records("anna") == store.inbox("anna", 0) == []
+    assert store.records("anna") == store.mail.waiting("anna", 0) == []

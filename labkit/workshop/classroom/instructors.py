@@ -83,7 +83,7 @@ class Learner(Instructor):
     """`GET api/learners/NAME`: what was sent to them; `DELETE`: delete everything about them."""
 
     def get(self, name: str) -> None:
-        sent = [asdict(item) for item in self.room.store.sent(self.known(name))]
+        sent = [asdict(item) for item in self.room.store.mail.sent(self.known(name))]
         self.answer({"name": name, "now": time.time(), "sent": sent})
 
     def delete(self, name: str) -> None:

@@ -96,9 +96,9 @@ class Inbox(Place, Stream):
             if watchers != shown:
                 await self.event("watch" if watchers else "unwatch", {"who": watchers} if watchers else {})
                 shown = watchers
-            for item in self.room.store.inbox(self.name, last):
+            for item in self.room.store.mail.waiting(self.name, last):
                 await self.event(item.event, item.data, item.id)
-                self.room.store.delivered(self.name, item.id)
+                self.room.store.mail.delivered(self.name, item.id)
                 last = item.id
                 connection.wake.set()  # there may be more than one page of them
             try:

@@ -99,7 +99,7 @@ class Room:
 
     def finish(self, name: str, number: int, ok: bool, text: str) -> bool:
         """Keep the outcome of a `begin` or `reset`, and show it; return whether there was such a one."""
-        found = self.store.finish(name, number, ok, text)
+        found = self.store.mail.finish(name, number, ok, text)
         if found:
             self._tell("outcome", {"name": name, "id": number, "ok": ok, "text": text})
             self.changed()
@@ -158,7 +158,7 @@ class Room:
         """Send something to learners, or to all; return the ids by name. Unknown names are left out."""
         known = [person.name for person in self.learners()]
         names = known if to is None else [name for name in dict.fromkeys(to) if name in known]
-        ids = dict(zip(names, self.store.send(names, event, data), strict=True))
+        ids = dict(zip(names, self.store.mail.send(names, event, data), strict=True))
         if names:
             self.wake(*names)
             self.changed()
@@ -166,7 +166,7 @@ class Room:
 
     def publish(self, commands: Sequence[Mapping[str, Any]]) -> int:
         """Send an instructor's commands to all places; return the last id."""
-        number = self.store.publish(commands)
+        number = self.store.mail.publish(commands)
         self.wake()
         return number
 

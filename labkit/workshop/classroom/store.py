@@ -1,29 +1,24 @@
 """What the class service keeps: one SQLite file with learners, their records, and what was sent to them.
 
-A learner's record is stored once, however often it arrives. Everything that is sent to learners gets its id
-from one sequence that never goes back, so a place that reconnects can say which id it saw last.
+A learner's record is stored once, however often it arrives.
 """
 
 import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from labkit.course.progress import Kind, Record
+from labkit.workshop.classroom import mail
+from labkit.workshop.classroom.mail import Mail
 
 MOST_RECORDS = 10_000
 """Of one learner: far more than the course needs, and too few to fill the disk."""
-MOST_COMMANDS = 500
-"""Of all instructors; older ones are removed."""
-ACTION_SECONDS = 3600.0
-"""How long `begin` and `reset` wait for a place that is away: nobody wants them the next day."""
 
-_ACTIONS = ("begin", "reset")
-_EVERYBODY = ""  # in `inbox`, what is sent to all places
 _BUSY_SECONDS = 10.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS learners (
@@ -35,32 +30,12 @@ CREATE TABLE IF NOT EXISTS records (
     ok INTEGER NOT NULL, detail TEXT NOT NULL, received REAL NOT NULL,
     PRIMARY KEY (learner, journal, id)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS inbox (
-    id INTEGER PRIMARY KEY, learner TEXT NOT NULL, event TEXT NOT NULL, data TEXT NOT NULL,
-    sent REAL NOT NULL, delivered REAL, ended REAL, ok INTEGER, text TEXT
-);
-CREATE INDEX IF NOT EXISTS inbox_of ON inbox (learner, id);
 CREATE TABLE IF NOT EXISTS forgotten (journal TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS numbers (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
 
 
 class Full(Exception):
     """A learner has sent more than is kept for one of them."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """Something sent to a learner. `ok` and `text` are the outcome of a `begin` or `reset` that has ended."""
-
-    id: int
-    event: str
-    data: dict[str, Any]
-    sent: float
-    delivered: float | None = None
-    ended: float | None = None
-    ok: bool | None = None
-    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,11 +60,11 @@ class Store:
         self._connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
         path.chmod(0o600)
         self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute(
-            "PRAGMA synchronous = FULL"
-        )  # a place forgets nothing that isn't on disk here
+        # Places take what is acknowledged for safe, so it has to be on the disk by then.
+        self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten too
-        self._connection.executescript(_SCHEMA)
+        self._connection.executescript(_SCHEMA + mail.SCHEMA)
+        self.mail = Mail(self._connection)
 
     def close(self) -> None:
         self._connection.close()
@@ -168,82 +143,6 @@ class Store:
         ).fetchone()
         return int(found[0]) if found else 0
 
-    # -- what is sent to learners ---------------------------------------------------------------------
-
-    def send(self, learners: Iterable[str], event: str, data: Mapping[str, Any]) -> list[int]:
-        """Put something into the inboxes of learners; return the ids, in their order."""
-        with self._connection as connection:
-            return [self._put(connection, learner, event, data) for learner in learners]
-
-    def publish(self, commands: Iterable[Mapping[str, Any]]) -> int:
-        """Keep commands that an instructor ran, for all places; return the last id."""
-        number = 0
-        with self._connection as connection:
-            for command in commands:
-                number = self._put(connection, _EVERYBODY, "command", command)
-            connection.execute(
-                "DELETE FROM inbox WHERE learner = ? AND id NOT IN "
-                "(SELECT id FROM inbox WHERE learner = ? ORDER BY id DESC LIMIT ?)",
-                (_EVERYBODY, _EVERYBODY, MOST_COMMANDS),
-            )
-        return number
-
-    def inbox(self, learner: str, after: int, limit: int = 200) -> list[Item]:
-        """What a place has to be sent after the id that it saw last, the oldest first.
-
-        Of `begin` and `reset` only the last one counts, while it is young and has no outcome yet.
-        """
-        rows = self._connection.execute(
-            "SELECT id, event, data, sent, delivered, ended, ok, text FROM inbox AS this "
-            "WHERE learner IN (?, ?) AND id > ? AND (event NOT IN (?, ?) OR (ended IS NULL AND sent > ? "
-            "AND NOT EXISTS (SELECT 1 FROM inbox AS later WHERE later.learner = this.learner "
-            "AND later.id > this.id AND later.event IN (?, ?)))) ORDER BY id LIMIT ?",
-            (learner, _EVERYBODY, after, *_ACTIONS, time.time() - ACTION_SECONDS, *_ACTIONS, limit),
-        )
-        return [_item(row) for row in rows]
-
-    def sent(self, learner: str, limit: int = 30) -> list[Item]:
-        """What was sent to one learner, the newest first."""
-        rows = self._connection.execute(
-            "SELECT id, event, data, sent, delivered, ended, ok, text FROM inbox WHERE learner = ? "
-            "ORDER BY id DESC LIMIT ?",
-            (learner, limit),
-        )
-        return [_item(row) for row in rows]
-
-    def delivered(self, learner: str, number: int) -> None:
-        """Note that something was sent to a learner's place now."""
-        with self._connection as connection:
-            connection.execute(
-                "UPDATE inbox SET delivered = ? WHERE learner = ? AND id = ? AND delivered IS NULL",
-                (time.time(), learner, number),
-            )
-
-    def finish(self, learner: str, number: int, ok: bool, text: str) -> bool:
-        """Keep the outcome of a `begin` or `reset`; return whether that learner was sent one with this id."""
-        with self._connection as connection:
-            changed = connection.execute(
-                "UPDATE inbox SET ended = ?, ok = ?, text = ? "
-                "WHERE learner = ? AND id = ? AND event IN (?, ?)",
-                (time.time(), ok, text, learner, number, *_ACTIONS),
-            )
-            return changed.rowcount == 1
-
-    def _put(self, connection: sqlite3.Connection, learner: str, event: str, data: Mapping[str, Any]) -> int:
-        number = self._next_id(connection)
-        connection.execute(
-            "INSERT INTO inbox (id, learner, event, data, sent) VALUES (?, ?, ?, ?, ?)",
-            (number, learner, event, json.dumps(data), time.time()),
-        )
-        return number
-
-    def _next_id(self, connection: sqlite3.Connection) -> int:
-        """Milliseconds of the epoch, and more than any id before: also after the file itself was lost."""
-        found = connection.execute("SELECT value FROM numbers WHERE name = 'inbox'").fetchone()
-        number = max(int(time.time() * 1000), (found[0] if found else 0) + 1)
-        connection.execute("INSERT OR REPLACE INTO numbers VALUES ('inbox', ?)", (number,))
-        return number
-
     # -- deleting -------------------------------------------------------------------------------------
 
     def forget(self, learner: str) -> bool:
@@ -281,21 +180,9 @@ class Store:
         names = [person.name for person in self.people() if person.seen < before]
         for name in names:
             self.forget(name)
-        with self._connection as connection:
-            connection.execute("DELETE FROM inbox WHERE learner = ? AND sent < ?", (_EVERYBODY, before))
+        self.mail.expire(before)
         return names
 
 
 def _digest(learner: str, journal: str) -> str:
     return hashlib.sha256(f"{learner}\0{journal}".encode()).hexdigest()
-
-
-def _item(row: tuple[Any, ...]) -> Item:
-    number, event, data, sent, delivered, ended, ok, text = row
-    outcome = None if ok is None else bool(ok)
-    return Item(number, event, json.loads(data), sent, delivered, ended, outcome, text or "")
-
-
-def as_data(item: Item) -> dict[str, Any]:
-    """An item as plain data, for the page."""
-    return asdict(item)
