@@ -7,6 +7,7 @@ It needs what the browser tests need (see `./lab test`), and uses a lab of its o
 
 import contextlib
 import io
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from labkit import Lab
+from labkit.util.paths import state_dir
 from tests.browser import chromium
 from tests.browser.jupyterlab import JupyterLab, Notebook
 from tests.helpers import spawn, wait_for_line
@@ -82,6 +84,7 @@ def session(size: "ViewportSize", *images: str) -> "Iterator[JupyterLab]":
     """JupyterLab in a window of this size, on a swarm whose nodes have these images; both are removed."""
     lab = Lab(LAB)
     lab.up(swarm=True).preload(*images)
+    shutil.rmtree(state_dir() / "workspaces" / LAB, ignore_errors=True)  # what was open the last time
     with tempfile.TemporaryDirectory() as scratch, chromium.launched() as browser:
         folder = Path(scratch) / "notebooks"
         (Path(scratch) / "jupyter_lab_config.json").write_text('{"LabApp": {"expose_app_in_browser": true}}')
@@ -89,6 +92,7 @@ def session(size: "ViewportSize", *images: str) -> "Iterator[JupyterLab]":
             *("start", "--no-browser", "--lab", LAB, "--notebooks", str(folder)),
             JUPYTER_CONFIG_DIR=scratch,
             JUPYTER_DATA_DIR=f"{scratch}/data",
+            LABKIT_DATA_DIR=f"{scratch}/progress",
         )
         try:
             found = wait_for_line(process, r"(http://127\.0\.0\.1:\d+/)lab\?token=([\w-]{40,})")

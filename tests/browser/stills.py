@@ -24,6 +24,10 @@ CELLS = (
     '    lab.wait(checks.node_down("worker2"), checks.running("web", 6))\nplots.timeline(recording)',
 )
 SLIDER, TIMELINE = 2, 3
+END_OF_PICTURE = (
+    "(cells[wanted].node.querySelector('.jp-OutputArea svg').scrollIntoView({block: 'end'}),"
+    " document.activeElement.blur(), true)"
+)
 
 
 def take(folder: Path) -> None:
@@ -31,6 +35,7 @@ def take(folder: Path) -> None:
     with demo.session({"width": 1440, "height": 900}, "redis", "web:1") as jupyterlab:
         notebook = jupyterlab.open_cells(CELLS, "explore.ipynb")
         jupyterlab.execute("application:toggle-left-area")
+        jupyterlab.execute("statusbar:toggle")  # leaves room for the whole timeline below the slider
         for index in range(SLIDER + 1):
             notebook.run(index, seconds=60)
         slider = notebook.output(SLIDER)
@@ -42,7 +47,7 @@ def take(folder: Path) -> None:
         board.get_by_text("All 7 tasks run on 2 nodes").first.wait_for()
         for theme in ("dark", "light"):
             jupyterlab.theme(theme)
-            notebook.ask("(cells[wanted].node.scrollIntoView(), document.activeElement.blur(), true)", SLIDER)
+            notebook.ask(END_OF_PICTURE, TIMELINE)
             drawn = Image.open(io.BytesIO(jupyterlab.page.screenshot())).convert("RGB")
             target = folder / f"jupyterlab-{theme}.png"
             drawn.quantize(COLORS, dither=Image.Dither.NONE).save(target, optimize=True)
