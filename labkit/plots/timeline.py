@@ -253,7 +253,10 @@ def _draw_row(drawing: _Drawing, row: Row, top: float, lane: float, versions: Ma
     picture, theme = drawing.picture, drawing.theme
     size = 9.5 if lane > 14 else 8.0
     middle = top + _height(row, lane) / 2 + size * 0.36 - 2
-    picture.write(_LEFT - 14, middle, fit(row.label, _LEFT - 30, size + 0.5), size=size + 0.5, align="right")
+    large, small, room = size + 0.5, 8.0, _LEFT - 30
+    # In global mode the label ends with the node's name: cut, it would not say which task it is.
+    label_size = large if width_of(row.label, large) <= room else small
+    picture.write(_LEFT - 14, middle, fit(row.label, room, label_size), size=label_size, align="right")
     for place, tasks in enumerate(row.lanes):
         y, free = top + place * (lane + 2), drawing.recording.start
         for history in tasks:

@@ -111,7 +111,7 @@ def _networks_of(snapshot: Snapshot, band: Sequence[Service], *, last: bool) -> 
 
 
 def _card_lines(service: Service) -> list[str]:
-    alone = [] if service.networks else ["on no overlay network"]
+    alone = [] if service.networks else ["no overlay network"]
     return [service.image, describe_mode(service), *alone]
 
 

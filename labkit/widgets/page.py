@@ -39,6 +39,7 @@ STYLE = """<style>
     font-family: var(--jp-code-font-family); font-size: var(--jp-code-font-size);
     background: var(--jp-layout-color2); color: var(--jp-content-font-color1); }
 .labkit-code textarea { font-family: var(--jp-code-font-family); }
+.widget-toggle-button { margin-top: 2px; margin-bottom: 2px; } /* between rows, too, where they wrap */
 .widget-toggle-button i { margin-left: 6px; }
 .labkit-links { display: flex; flex-flow: row wrap; gap: 6px; align-items: center; line-height: 2; }
 a.labkit-button { text-decoration: underline; }

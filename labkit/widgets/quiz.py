@@ -30,7 +30,8 @@ class Quiz(Described, ipywidgets.VBox):
 
     def _asked(self, number: int, question: Question) -> ipywidgets.VBox:
         choice = ipywidgets.RadioButtons(
-            options=[(text, index) for index, text in enumerate(question.choices)],
+            # Labels are plain text, in which the marks of code would stay as they are.
+            options=[(text.replace("`", ""), index) for index, text in enumerate(question.choices)],
             value=None,
             layout={"width": "auto"},
         )

@@ -5,25 +5,28 @@
 It needs what the browser tests need (see `./lab test`), and uses a lab of its own.
 """
 
+import contextlib
 import io
+import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from labkit import Lab
+from labkit.util.paths import state_dir
 from tests.browser import chromium
 from tests.browser.jupyterlab import JupyterLab, Notebook
 from tests.helpers import spawn, wait_for_line
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, ViewportSize
 
 LAB = "demo"
 TARGET = Path(__file__).parents[2] / "docs" / "demo.gif"
-SIZE = {"width": 1280, "height": 760}
 SHOWN = (960, 570)  # pixels of the animation
 COLORS = 160
 EVERY_MILLISECONDS = 500  # between two looks at a page on which something happens
@@ -76,10 +79,12 @@ def run(notebook: Notebook, index: int, film: Film) -> None:
     film.shoot(READ_MILLISECONDS)
 
 
-def record(target: Path) -> None:
-    """Start a swarm and JupyterLab, run the cells, and write the animation to `target`."""
+@contextlib.contextmanager
+def session(size: "ViewportSize", *images: str) -> "Iterator[JupyterLab]":
+    """JupyterLab in a window of this size, on a swarm whose nodes have these images; both are removed."""
     lab = Lab(LAB)
-    lab.up(swarm=True).preload("web:1")
+    lab.up(swarm=True).preload(*images)
+    shutil.rmtree(state_dir() / "workspaces" / LAB, ignore_errors=True)  # what was open the last time
     with tempfile.TemporaryDirectory() as scratch, chromium.launched() as browser:
         folder = Path(scratch) / "notebooks"
         (Path(scratch) / "jupyter_lab_config.json").write_text('{"LabApp": {"expose_app_in_browser": true}}')
@@ -87,22 +92,29 @@ def record(target: Path) -> None:
             *("start", "--no-browser", "--lab", LAB, "--notebooks", str(folder)),
             JUPYTER_CONFIG_DIR=scratch,
             JUPYTER_DATA_DIR=f"{scratch}/data",
+            LABKIT_DATA_DIR=f"{scratch}/progress",
         )
         try:
             found = wait_for_line(process, r"(http://127\.0\.0\.1:\d+/)lab\?token=([\w-]{40,})")
-            page = browser.new_page(viewport=SIZE)
+            page = browser.new_page(viewport=size)
             jupyterlab = JupyterLab(page=page, base=found[1], token=found[2], folder=folder)
             jupyterlab.open()
-            notebook = jupyterlab.open_cells(CELLS, "demo.ipynb")
-            jupyterlab.execute("application:toggle-left-area")
-            film = Film(page)
-            for index in range(len(CELLS)):
-                run(notebook, index, film)
-            film.save(target)
+            yield jupyterlab
         finally:
             process.terminate()
             process.communicate(timeout=30)
             lab.down()
+
+
+def record(target: Path) -> None:
+    """Start a swarm and JupyterLab, run the cells, and write the animation to `target`."""
+    with session({"width": 1280, "height": 760}, "web:1") as jupyterlab:
+        notebook = jupyterlab.open_cells(CELLS, "demo.ipynb")
+        jupyterlab.execute("application:toggle-left-area")
+        film = Film(jupyterlab.page)
+        for index in range(len(CELLS)):
+            run(notebook, index, film)
+        film.save(target)
 
 
 if __name__ == "__main__":

@@ -144,6 +144,10 @@ def test_of_many_slots_in_which_nothing_happened_the_first_are_shown() -> None:
 def test_a_task_in_global_mode_is_named_by_its_node() -> None:
     runs = task("running", slot=0)
     assert "web on worker1" in texts(timeline(Recording([shot(1, runs, replicas=None), shot(5, runs)])))
+    longer = replace(runs, node="manager-eu1")
+    picture = timeline(Recording([shot(1, longer, replicas=None), shot(5, longer, replicas=None)]))
+    assert "web on manager-eu1" in texts(picture)
+    assert faults(picture) == []
 
 
 def test_a_recording_of_one_frame_is_drawn() -> None:

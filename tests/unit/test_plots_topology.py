@@ -65,7 +65,7 @@ def test_networks_services_and_ports_are_shown() -> None:
 def test_a_service_without_a_virtual_address_or_network_is_told_as_such() -> None:
     written, told = texts(topology(recorded("overlays"))), describe_topology(recorded("overlays"))
     assert written.count("no VIP (dnsrr)") == 1
-    assert written.count("on no overlay network") == 1
+    assert written.count("no overlay network") == 1
     assert "counter runs on manager1 (1). It has no VIP on back" in told
     assert "agent runs on manager1 (1), worker1 (1) and worker2 (1). It is on no overlay network" in told
 

@@ -37,6 +37,11 @@ def test_each_question_of_each_quiz_knows_its_answer(key: str) -> None:
     )
 
 
+def test_the_choices_show_code_without_its_marks() -> None:
+    choice, _, _ = parts(Quiz("failures").children[3])
+    assert "Run docker swarm init --force-new-cluster on worker2" in [label for label, _ in choice.options]
+
+
 def test_who_has_not_chosen_is_told_and_nothing_is_recorded() -> None:
     choice, button, answer = parts(Quiz("create").children[1])
     assert choice.value is None
