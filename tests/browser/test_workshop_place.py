@@ -125,7 +125,8 @@ def test_a_message_stays_until_it_was_read(running: Place, jupyterlab: JupyterLa
     jupyterlab.screenshot("workshop-message")
     jupyterlab.open()  # it was not read, so it comes again
     shown.wait_for()
-    shown.get_by_role("button", name="Got it").click()
+    with jupyterlab.page.expect_response(re.compile("/labkit/class/seen")):
+        shown.get_by_role("button", name="Got it").click()
     shown.wait_for(state="detached")
     jupyterlab.open()
     jupyterlab.execute("swarm-lab:instructor")

@@ -221,6 +221,7 @@ class Courier:
             await self._send_views(view, reading)
         finally:
             reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
             await orders.end(process)
 
     async def _send_views(self, view: "_View", reading: "asyncio.Future[None]") -> None:

@@ -64,15 +64,13 @@ async def run(command: Sequence[str], seconds: float = _SECONDS) -> tuple[bool, 
 
 
 async def end(process: asyncio.subprocess.Process) -> None:
-    """End a process, and wait for its end. Idempotent."""
-    if process.stdin:
-        process.stdin.close()
-    if process.returncode is not None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()  # labkit cleans up
+    """End a process, and wait until it and its pipes are closed. Idempotent."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()  # labkit cleans up
     try:
-        await asyncio.wait_for(process.wait(), _END_SECONDS)
+        await asyncio.wait_for(process.communicate(), _END_SECONDS)
     except TimeoutError:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
         await process.wait()

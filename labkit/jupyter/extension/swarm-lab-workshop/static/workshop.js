@@ -193,7 +193,9 @@
     function confirm(...ids) {
       ids.forEach(close);
       const body = JSON.stringify({ ids });
-      return ServerConnection.makeRequest(`${base}seen`, { method: 'POST', body }, settings);
+      ServerConnection.makeRequest(`${base}seen`, { method: 'POST', body }, settings).catch(error => {
+        console.warn('swarm-lab-workshop', error); // it will be shown again
+      });
     }
 
     function notify(item, message, type) {
