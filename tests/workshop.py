@@ -49,12 +49,26 @@ class Browser:
 
     def api(self, method: str, path: str, body: Any = None) -> requests.Response:
         """A call of the place's Jupyter server, with the cookie's XSRF token as JupyterLab sends it."""
-        base = f"/user/{self.login_name}/"
-        token = next((c.value for c in self.session.cookies if c.name == "_xsrf" and c.path == base), "")
-        headers = {"X-XSRFToken": token or ""}
+        headers = {"X-XSRFToken": self._forgery_token}
         return self.session.request(
-            method, f"{self.url}{base}api/{path}", json=body, headers=headers, timeout=60
+            method, f"{self.url}{self._base}api/{path}", json=body, headers=headers, timeout=60
         )
+
+    def hears(self, text: str, seconds: float = 60) -> bool:
+        """Whether a text comes from the class, on the stream of events that JupyterLab keeps open."""
+        address, token = f"{self.url}{self._base}labkit/class/events", {"_xsrf": self._forgery_token}
+        with self.session.get(address, params=token, stream=True, timeout=seconds) as stream:
+            assert stream.ok, stream.text
+            return any(text in line for line in stream.iter_lines(decode_unicode=True))
+
+    @property
+    def _base(self) -> str:
+        return f"/user/{self.login_name}/"
+
+    @property
+    def _forgery_token(self) -> str:
+        found = (c.value for c in self.session.cookies if c.name == "_xsrf" and c.path == self._base)
+        return next(found, "") or ""
 
     def write(self, name: str, text: str) -> None:
         """Save a text file in the place."""

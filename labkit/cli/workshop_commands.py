@@ -15,14 +15,14 @@ from labkit.util.console import ProgressReporter
 from labkit.util.errors import LabError
 from labkit.util.text import counted
 from labkit.workshop import certificate, checkup, house, labels, provision, removal, roster, settings
-from labkit.workshop.settings import VM, Workshop
+from labkit.workshop.settings import Workshop
 
 _NATIVE_WARNING = """\
 Places are containers with the powers of a lab's node. Whoever controls such a place can take control of this
 computer, so have only people in the class whom you trust."""
 _OPEN_WARNING = "The workshop is open: everybody has the same code, so anyone can log in as anyone."
 # Options that are settings of the same name.
-_PLAIN = ("place", "host", "port", "prestart", "internet", "memory", "cpus", "idle_hours", "runtime", "kvm")
+_PLAIN = ("host", "port", "prestart", "internet", "memory", "cpus", "idle_hours", "runtime")
 
 
 def up(options: argparse.Namespace) -> int:
@@ -40,7 +40,7 @@ def up(options: argparse.Namespace) -> int:
     print(f"Remove the workshop: {_hint('down', workshop.name)}")
     if workshop.open:
         print(_OPEN_WARNING)
-    print(_NATIVE_WARNING if workshop.place != VM else "Places run virtual machines and have no powers.")
+    print(_NATIVE_WARNING)
     if done.failed:
         raise LabError(
             f"{counted(len(done.failed), 'place')} did not start",

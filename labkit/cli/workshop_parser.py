@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from labkit.util.command_hint import DEFAULT_WORKSHOP, PLACE_KINDS
+from labkit.util.command_hint import DEFAULT_WORKSHOP
 
 _COMMANDS = "workshop_commands"
 
@@ -68,9 +68,6 @@ def _add_up(up: argparse.ArgumentParser) -> None:
     up.add_argument(
         "--instructor", action="append", metavar="NAME", help="who teaches; can be repeated (instructor)"
     )
-    up.add_argument(
-        "--place", choices=PLACE_KINDS, help="what a learner's lab runs in: a container, or a VM in one"
-    )
     up.add_argument("--host", metavar="NAME", help="the name or address that learners type")
     up.add_argument("--port", type=_port, help="the port that is open (443)")
     up.add_argument("--cert", type=Path, metavar="FILE", help="your own certificate, with its chain, in PEM")
@@ -95,9 +92,6 @@ def _add_up(up: argparse.ArgumentParser) -> None:
     )
     up.add_argument("--pool", action="append", metavar="SUBNET", help="where places have their networks")
     up.add_argument("--runtime", metavar="NAME", help="the engine's runtime for places (not run here)")
-    up.add_argument(
-        "--kvm", action=argparse.BooleanOptionalAction, help="let places use the host's KVM (not run here)"
-    )
     up.add_argument("--force", action="store_true", help="even if not all places fit")
 
 

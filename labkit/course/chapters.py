@@ -26,7 +26,9 @@ class Chapter:
 
 
 def find(chapter: str) -> tuple[str, Chapter]:
-    """A chapter and its name, by the name of its notebook, with or without the number, or by its key."""
+    """A chapter and its name, by its notebook's name with or without the number, its number, or its key."""
+    if chapter.isdecimal() and int(chapter) < len(CHAPTERS):
+        chapter = list(CHAPTERS)[int(chapter)]
     name = chapter.lstrip("0123456789-")
     keys = {found.key: full for full, found in CHAPTERS.items()}
     name = keys.get(name, name)

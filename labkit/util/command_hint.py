@@ -8,7 +8,6 @@ LAB_VARIABLE = "LABKIT_LAB"
 ENGINE_VARIABLE = "LABKIT_ENGINE"
 ENGINE_KINDS = ("docker", "vm", "vm-direct")
 DEFAULT_WORKSHOP = "workshop"
-PLACE_KINDS = ("native", "vm")
 _STARTING = ("up", "start")
 
 

@@ -98,8 +98,6 @@ def hub_settings(workshop: Workshop, image: str, avoid: list[str], at_once: int)
         internet=workshop.internet,
         idle_hours=workshop.idle_hours,
         runtime=workshop.runtime,
-        kvm=workshop.kvm,
-        place=workshop.place,
     )
 
 

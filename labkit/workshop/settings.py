@@ -18,8 +18,6 @@ from labkit.workshop.roster import Person
 from labkit.workshop.subnets import POOLS
 
 DEFAULT_NAME = command_hint.DEFAULT_WORKSHOP
-NATIVE, VM = command_hint.PLACE_KINDS
-"""Kinds of places."""
 
 GIB = 1 << 30
 
@@ -36,7 +34,6 @@ class Workshop:
     name: str
     host: str
     port: int = 443
-    place: str = NATIVE
     seats: int = 0
     people: list[Person] = field(default_factory=list)
     codes: dict[str, Hashed] = field(default_factory=dict)
@@ -50,7 +47,6 @@ class Workshop:
     processes: int = 4096
     idle_hours: float = 8.0
     runtime: str = ""
-    kvm: bool = False
     pools: list[str] = field(default_factory=lambda: list(POOLS))
     certificate: str = ""
     key: str = ""

@@ -22,7 +22,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from labkit.util.errors import redact
-from tests.notebooks.run import answers, cell_seconds, code_cells
+from tests.notebooks.run import answers, cell_seconds, code_cells, outcome
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -79,10 +79,11 @@ def execute(path: Path) -> None:
 
 
 def keep_what_was_skipped(book: NotebookNode, before: dict[str, NotebookNode]) -> None:
-    """Give cells that skipped their step, and pictures right after them, the outputs that they had before."""
+    """Give cells that skipped their step, and the picture and outcome after, the outputs that they had."""
     lacking = False
     for cell in (cell for cell in book.cells if cell.cell_type == "code"):
-        lacking = skipped(cell) or (lacking and cell.source.startswith("plots."))
+        tells = cell.source.startswith("plots.") or outcome(cell) is not None
+        lacking = skipped(cell) or (lacking and tells)
         old = before[cell.id]
         if lacking and not skipped(old) and old.source == cell.source and old.execution_count:
             cell.outputs = old.outputs

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import docker
 import pytest
 
+from labkit.cli import workshop_class
 from labkit.engine.selection import DOCKER, EngineContext
 from labkit.util.console import ProgressReporter
 from labkit.util.deadline import Deadline
@@ -204,6 +205,25 @@ def test_instructors_see_the_class_page_and_learners_do_not(room: Class) -> None
     assert page.url.startswith(f"{ida.url}/services/class")
     assert anna.get("/services/class/").status_code == 403
     assert ida.get("/user/bo/api/contents").status_code in (403, 404)  # she teaches, but it's his place
+
+
+def test_what_an_instructor_sends_arrives_and_what_learners_do_comes_back(room: Class) -> None:
+    anna, page = room.browser("anna-muller"), room.part(labels.CLASS)
+    anna.open_place()
+    assert provision.wait_for_lab(room.client, NAME, "anna-muller")
+    assert "1 learner" in workshop_class.message(page, "Break until ten", ["anna-muller"])
+    assert anna.hears("Break until ten")
+    workshop_class.begin(page, "01", ["anna-muller"])
+    assert anna.hears("create-a-swarm")
+    code, said = room.inside("anna-muller", "labkit", "check", "create.1")
+    assert code == 1, said
+    for _ in Deadline(60).attempts(0.5):
+        rows = {row["name"]: row for row in json.loads(workshop_class.status(page, True))["learners"]}
+        if rows["anna-muller"]["exercise"] == "create.1":
+            break
+    assert rows["anna-muller"]["chapter"] == "create-a-swarm"
+    assert rows["anna-muller"]["refused"] == 1
+    assert not rows["bo"]["chapter"]
 
 
 def test_a_killed_place_returns_with_notebooks_and_progress(room: Class) -> None:

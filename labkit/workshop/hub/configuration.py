@@ -53,8 +53,6 @@ def configuration(house: HubSettings, secrets: Mapping[str, str]) -> Config:
             "internet": house.internet,
             "processes": house.processes,
             "runtime": house.runtime,
-            "kvm": house.kvm,
-            "virtual": house.place == "vm",
         },
     )
 

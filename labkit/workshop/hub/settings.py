@@ -45,8 +45,6 @@ class HubSettings:
     internet: bool
     idle_hours: float
     runtime: str
-    kvm: bool
-    place: str
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)

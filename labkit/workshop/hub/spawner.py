@@ -27,8 +27,6 @@ class PlaceSpawner(DockerSpawner):
     internet = Bool(help="Whether places can reach what is outside the workshop.").tag(config=True)
     processes = Int(4096, help="How many processes a place may have.").tag(config=True)
     runtime = Unicode(help="The engine's runtime for places, such as sysbox-runc.").tag(config=True)
-    kvm = Bool(help="Whether a virtual machine in a place may use the host's KVM.").tag(config=True)
-    virtual = Bool(help="Whether places run a virtual machine, and have no powers.").tag(config=True)
 
     @property
     def login(self) -> str:
@@ -116,11 +114,7 @@ class PlaceSpawner(DockerSpawner):
             config["Dns"] = ["127.0.0.1"]  # refuses at once, where a packet that is dropped costs seconds
         if self.runtime:
             config["Runtime"] = self.runtime
-        if self.kvm:
-            config["Devices"] = [
-                {"PathOnHost": "/dev/kvm", "PathInContainer": "/dev/kvm", "CgroupPermissions": "rwm"}
-            ]
-        return config | ({"CapDrop": ["ALL"]} if self.virtual else powers())
+        return config | powers()
 
     async def stop(self, now: bool = False) -> None:
         """Stop and remove the place; its network and volumes stay."""

@@ -275,7 +275,9 @@
     }
 
     function connect() {
-      const source = new EventSource(`${base}events`, { withCredentials: true });
+      // A hub takes a cookie only together with the token against forged requests, and an EventSource has no headers.
+      const forged = /(?:^|; )_xsrf=([^;]*)/.exec(document.cookie)?.[1] ?? '';
+      const source = new EventSource(`${base}events?_xsrf=${forged}`, { withCredentials: true });
       const on = (event, act) => source.addEventListener(event, ({ data }) => act(JSON.parse(data)));
       on('state', start);
       on('item', item => take(item, true));
