@@ -244,6 +244,6 @@ def test_an_exam_is_sat_by_the_keyboard(jupyterlab: JupyterLab) -> None:
     see(output, "1 scenario, 30 minutes")
     keep(jupyterlab, "exam")
     output.get_by_role("button", name="Grade this one").press("Enter")  # nothing was repaired
-    see(output, "is not solved, and graded")
+    see(output, "its one check is used up")
     see(output, "0 of 1 scenarios solved")
     keep(jupyterlab, "exam-over")

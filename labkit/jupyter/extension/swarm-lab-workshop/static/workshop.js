@@ -205,12 +205,11 @@
       const readAll = { label: 'Read all', callback: show, displayType: 'accent' };
       const actions = [...(short ? [readAll] : []), gotIt];
       const known = open.get(item.id);
-      if (known && Notification.manager.has(known.id)) {
-        const { id } = known;
-        onceShown(known, () => Notification.update({ id, message: text, type, autoClose: false, actions }));
-      } else {
-        open.set(item.id, { id: Notification.emit(text, type, { autoClose: false, actions }), since: Date.now() });
+      if (known && Notification.manager.has(known.id) && known.text === text && known.type === type) {
+        return; // told again after a reconnection
       }
+      close(item.id); // JupyterLab may overlook an update, but never a new notification
+      open.set(item.id, { id: Notification.emit(text, type, { autoClose: false, actions }), since: Date.now(), text, type });
     }
 
     async function openNotebook(path) {
