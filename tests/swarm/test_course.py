@@ -210,4 +210,4 @@ def test_explain_speaks_of_services_and_nodes(swarm: Lab) -> None:
     assert "worker1: a worker, ready" in labkit("explain", "worker1", "--lab", swarm.name).stdout
     unknown = labkit("explain", "wep", "--lab", swarm.name)
     assert unknown.returncode == 1
-    assert "no service and no node 'wep'" in unknown.stderr
+    assert "neither a service nor a node 'wep'" in unknown.stderr

@@ -141,9 +141,9 @@ def test_an_exam_grades_once_gives_no_hints_and_tells_the_score(
         swarm.hint(sitting.names[0])
     with pytest.raises(LabError, match="an exam is running"):
         swarm.practice("drained")
-    with pytest.raises(LabError, match="not the one"):
+    with pytest.raises(LabError, match="isn't the exam's current scenario"):
         swarm.check(sitting.names[1])
-    with pytest.raises(NotSolved, match="and graded"):
+    with pytest.raises(NotSolved, match="its one check is used up"):
         swarm.check()
     with pytest.raises(LabError, match="graded already"):
         swarm.check()

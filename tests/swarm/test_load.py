@@ -106,7 +106,7 @@ def test_a_load_ends_with_the_python_that_started_it(lab: Lab) -> None:
 
 
 def test_what_cannot_be_asked_says_so(lab: Lab) -> None:
-    with pytest.raises(LabError, match="no node for the requests"):
+    with pytest.raises(LabError, match="no node was given to send the requests to"):
         load.send([], 8080)
     service(lab, "registry").stop()
     with pytest.raises(LabNotRunning, match="does not run, and requests to the nodes come from there"):

@@ -143,7 +143,7 @@ def test_a_port_that_a_container_has_is_named_with_its_node(swarm: Lab) -> None:
 @pytest.mark.parametrize(
     ("program", "ended"),
     [
-        ("", "ended well, with exit code 0"),  # which is what many programs do when they are told to stop
+        ("", "completed, with exit code 0"),  # which is what many programs do when they are told to stop
         ("sleep 1000", "ended: exit code 137: unhealthy"),
     ],
 )
@@ -163,11 +163,11 @@ def test_a_task_that_took_too_much_memory_is_told_from_one_that_was_killed(swarm
     do(swarm, f"docker service create -d --name eater --limit-memory 16M web:1 sh -c {shlex.quote(eat)}")
     do(swarm, f"docker service create -d --name killed web:1 sh -c {shlex.quote(die)}")
     for name, words, oom in (
-        ("eater", "its limit is 16 MiB of memory", "true"),
-        ("killed", "it was killed: by somebody, or by the kernel", "false"),
+        ("eater", "exceeds its limit, 16 MiB of memory", "true"),
+        ("killed", "it was killed by a person, by a program, or by the kernel", "false"),
     ):
         lines = told(swarm, name, r"ended: exit code 137", words)
-        step = next(line for line in lines if "true if it was the memory" in line)
+        step = next(line for line in lines if "true if memory was the reason" in line)
         command, _, node = step.partition(": ")[2].rpartition(" on ")
         assert do(swarm, command, node).strip() == oom
 
