@@ -144,7 +144,7 @@ def test_the_commands_that_are_shown_do_it_and_undo_it(lab: Lab, fault: Fault) -
 def test_a_node_has_one_fault_at_a_time(lab: Lab) -> None:
     node = lab.node("worker1")
     faults.apply(node, faults.PAUSE)
-    with pytest.raises(LabError, match="worker1 is paused already") as caught:
+    with pytest.raises(LabError, match="worker1 is already paused") as caught:
         faults.apply(node, faults.STOP)
     assert caught.value.next_step == f"bring it back first: docker unpause {node.container.name}"
 

@@ -304,7 +304,7 @@ def test_the_deck_sees_faults_from_elsewhere_and_the_reset(swarm: Lab) -> None:
     deck.node.value, deck.fault.value = "worker1", faults.STOP
     deck.apply.click()
     finished(deck)
-    assert "worker1 is paused already" in shown(deck) and not deck.apply.disabled
+    assert "worker1 is already paused" in shown(deck) and not deck.apply.disabled
     swarm.reset()
     eventually(lambda: "worker1 runs" in deck._note.value, "the end of the fault")
     deck._view_count = 0
