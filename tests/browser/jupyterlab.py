@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 ARTIFACTS = Path(__file__).parents[2] / ".artifacts" / "browser"
 # Nodes that start or stop add or remove a network interface. Chromium, not Firefox, then drops the requests
 # under way, to loopback too (issues.chromium.org/41465264). A page that was loading has to be loaded again;
-# one that is there asks again by itself. This and CANCELED are the errors in the console that fail no test.
+# one that is there asks again by itself. This, CUT_OFF, and CANCELED are the errors in the console that fail
+# no test.
 NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
 SECONDS = 30.0  # how long a state may take to come about, if a test does not say otherwise
 
+# What scripts say of a request that was dropped in this way, or that was under way when the page was left. A
+# server that is away, or refuses, has an error of its own besides.
+CUT_OFF = "TypeError: Failed to fetch"
 # JupyterLab's own words when a kernel restarts while it is being asked something, such as by the debugger.
 CANCELED = "message before replies were done"
 
@@ -133,7 +137,7 @@ class JupyterLab:
             text = f"{message.text} {message.location.get('url', '')}".strip()
             if NETWORK_CHANGED in text:
                 self.network_changed = True
-            elif CANCELED not in text:
+            elif not any(harmless in text for harmless in (CANCELED, CUT_OFF)):
                 self.errors.append(text)
 
 
